@@ -1,0 +1,1 @@
+"""The ground: errors, named random streams, optional imports, lazy packages."""
