@@ -1,0 +1,246 @@
+"""Recipes: one file for each published table; run, interrupted, and run again."""
+
+import hashlib
+import importlib.util
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from limen._core.errors import UsageError, WorkError, nearest
+from limen._core.optional import require
+from limen.run.cell import Cell
+from limen.run.folder import RunFolder
+from limen.run.progress import progress, say
+from limen.run.provenance import environment
+from limen.run.store import read_json, write_json
+
+Done = list[tuple[Cell, dict[str, Any]]]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A recipe file: `cells(data)`, `run(settings, data)` and `page(done)`.
+
+    Args:
+        path: The Python file. Its docstring gives command, cost, published and measured numbers.
+
+    Raises:
+        UsageError: The file is missing or lacks one of the three functions.
+
+    Example:
+        >>> from tempfile import mkdtemp
+        >>> path = Path(mkdtemp()) / "table.py"
+        >>> _ = path.write_text("cells = run = page = lambda *given: []")
+        >>> Recipe(path).results.name
+        'table.json'
+    """
+
+    path: Path
+
+    def __post_init__(self) -> None:
+        if not self.path.is_file():
+            here = [p.name for p in self.path.parent.glob("*.py")]
+            hint = f"; nearest: {nearest(self.path.name, here)}" if here else ""
+            raise UsageError(f"{self.path} must be a recipe file; there is no such file{hint}")
+        missing = [n for n in ("cells", "run", "page") if not hasattr(self.module, n)]
+        if missing:
+            raise UsageError(f"{self.path} must define cells, run and page; {missing} are missing")
+
+    @property
+    def module(self) -> Any:
+        """The recipe's module, imported once.
+
+        Raises:
+            UsageError: The file is not Python.
+        """
+        where = str(self.path.resolve())
+        name = f"limen_recipe_{hashlib.sha256(where.encode()).hexdigest()[:8]}_{self.path.stem}"
+        if name not in sys.modules:
+            spec = importlib.util.spec_from_file_location(name, where)
+            if spec is None or spec.loader is None:
+                raise UsageError(f"{self.path} must be a Python file")
+            sys.modules[name] = importlib.util.module_from_spec(spec)
+            try:
+                spec.loader.exec_module(sys.modules[name])
+            except BaseException:
+                del sys.modules[name]
+                raise
+        return sys.modules[name]
+
+    @property
+    def results(self) -> Path:
+        """The JSON that is committed beside the recipe."""
+        return self.path.parent / "results" / f"{self.path.stem}.json"
+
+
+def run_recipe(
+    recipe: Recipe,
+    into: Path,
+    *,
+    data: Path | None = None,
+    only: str = "*",
+    jobs: int = 1,
+    engine: str = "local",
+) -> Path:
+    """Run the cells that have no result yet, then write the page; the same call resumes.
+
+    Args:
+        recipe: The recipe.
+        into: Folder of the cells' results, of `result.json` and of `report.html`.
+        data: Folder of real data that the recipe may need.
+        only: Glob over cell names; the page lists the cells that were not run.
+        jobs: Processes side by side.
+        engine: "local" or "ray".
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        UsageError: No cell matches `only`, two cells have one key, an unknown engine, or `into`
+            belongs to another recipe.
+        WorkError: A cell failed; those that finished are kept.
+
+    Example:
+        >>> from tempfile import mkdtemp
+        >>> folder = Path(mkdtemp())
+        >>> _ = (folder / "squares.py").write_text('''
+        ... from limen.report import Page, Table
+        ... from limen.run import Cell
+        ... def cells(data):
+        ...     return [Cell(f"n{n}", {"n": n}) for n in (1, 2, 3)]
+        ... def run(settings, data):
+        ...     return {"square": settings["n"] ** 2}
+        ... def page(done):
+        ...     rows = [[cell.name, result["square"]] for cell, result in done]
+        ...     return Page("Squares", "Squares grow.", [Table(["cell", "square"], rows)])
+        ... ''')
+        >>> recipe = Recipe(folder / "squares.py")
+        >>> run_recipe(recipe, folder / "out", only="n2").name
+        'report.html'
+        >>> [cell["square"] for cell in read_json(folder / "out" / "result.json")["cells"]]
+        [4]
+    """
+    cells: list[Cell] = recipe.module.cells(data)
+    _check_distinct(cells)
+    wanted = [cell for cell in cells if fnmatchcase(cell.name, only)]
+    if not wanted:
+        names = [cell.name for cell in cells]
+        raise UsageError(f"only={only!r} must match a cell; nearest: {nearest(only, names)}")
+    if engine not in ("local", "ray"):
+        raise UsageError(f"engine={engine!r} must be 'local' or 'ray'")
+    with RunFolder(into).opened({"recipe": recipe.path.stem}):
+        todo = [cell for cell in wanted if not _file(into, cell).is_file()]
+        say(f"{recipe.path.stem}: {len(wanted)} cells, {len(wanted) - len(todo)} done before")
+        engines = {"local": _local, "ray": _ray}
+        with progress(recipe.path.stem, total=len(todo)) as advance:
+            for cell, result in engines[engine](recipe.path, todo, data=data, jobs=jobs):
+                write_json(_file(into, cell), {"name": cell.name, **result})
+                advance(note=cell.name)
+        return _conclude(recipe, into, cells)
+
+
+def _check_distinct(cells: Sequence[Cell]) -> None:
+    seen: dict[str, str] = {}
+    for cell in cells:
+        if cell.key in seen:
+            raise UsageError(
+                f"cells must differ in their settings; {seen[cell.key]!r} and {cell.name!r} do not"
+            )
+        seen[cell.key] = cell.name
+
+
+def _conclude(recipe: Recipe, into: Path, cells: Sequence[Cell]) -> Path:
+    done: Done = [(c, read_json(_file(into, c))) for c in cells if _file(into, c).is_file()]
+    skipped = [c.name for c in cells if not _file(into, c).is_file()]
+    record = {
+        "recipe": recipe.path.name,
+        "environment": environment(),
+        "cells": [{**r, "settings": dict(c.settings)} for c, r in done],
+        "not_run": skipped,
+    }
+    page = recipe.module.page(done)
+    write_json(into / "result.json", {**record, "summary": page.to_dict()})
+    if not skipped:
+        write_json(recipe.results, {**record, "summary": page.to_dict()})
+    return page.write(into / "report.html")
+
+
+def _file(into: Path, cell: Cell) -> Path:
+    return into / "cells" / f"{cell.key}.json"
+
+
+def _one(path: Path, cell: Cell, data: Path | None) -> dict[str, Any]:
+    result: dict[str, Any] = Recipe(path).module.run(dict(cell.settings), data)
+    return result
+
+
+def _single_threaded() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+
+
+Outcomes = Iterator[tuple[Cell, dict[str, Any]]]
+
+
+def _local(path: Path, cells: Iterable[Cell], *, data: Path | None, jobs: int) -> Outcomes:
+    if jobs > 1:
+        yield from _side_by_side(path, cells, data=data, jobs=jobs)
+        return
+    for cell in cells:
+        yield cell, _guard(cell, partial(_one, path, cell, data))
+
+
+def _side_by_side(path: Path, cells: Iterable[Cell], *, data: Path | None, jobs: int) -> Outcomes:
+    """After a failure nothing new begins, but cells that run already may end and are kept."""
+    spawn = get_context("spawn")
+    with ProcessPoolExecutor(jobs, mp_context=spawn, initializer=_single_threaded) as pool:
+        futures = {pool.submit(_one, path, cell, data): cell for cell in cells}
+        failures: list[WorkError | UsageError] = []
+        try:
+            for future in as_completed(futures):
+                if future.cancelled():
+                    continue
+                try:
+                    result = _guard(futures[future], future.result)
+                except (WorkError, UsageError) as failure:
+                    failures.append(failure)
+                    for other in futures:
+                        other.cancel()
+                else:
+                    yield futures[future], result
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+        if failures:
+            raise failures[0]
+
+
+def _ray(path: Path, cells: Iterable[Cell], *, data: Path | None, jobs: int) -> Outcomes:
+    ray = require("ray", extra="ray")
+    if not ray.is_initialized():
+        ray.init(num_cpus=max(jobs, 1), include_dashboard=False, log_to_driver=False)
+    remote = ray.remote(num_cpus=1)(_one)
+    pending = {remote.remote(path, cell, data): cell for cell in cells}
+    while pending:
+        (ready,), _ = ray.wait(list(pending), num_returns=1)
+        cell = pending.pop(ready)
+        yield cell, _guard(cell, partial(ray.get, ready))
+
+
+def _guard(cell: Cell, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    # A failed cell stops the recipe with its name; the finished cells stay on disk.
+    try:
+        return work()
+    except UsageError:
+        raise
+    except Exception as failure:
+        raise WorkError(
+            f"cell {cell.name!r} failed: {failure}; the cells before it are kept, "
+            "give the same command again to go on"
+        ) from failure

@@ -1,0 +1,30 @@
+"""One training loop: named losses in, one gradient out, every run resumable."""
+
+from typing import TYPE_CHECKING
+
+from limen._core.lazy import lazy
+
+if TYPE_CHECKING:
+    from limen.train.fit import fit
+    from limen.train.loop import Loop
+    from limen.train.losses import At
+    from limen.train.protocols import Batches, Callback, Combine, Step
+    from limen.train.rectify import Rectify
+    from limen.train.state import State
+    from limen.train.track import Track
+    from limen.train.weighted import Weighted
+
+__all__ = [
+    "At",
+    "Batches",
+    "Callback",
+    "Combine",
+    "Loop",
+    "Rectify",
+    "State",
+    "Step",
+    "Track",
+    "Weighted",
+    "fit",
+]
+__getattr__, __dir__ = lazy(__name__, __file__)
