@@ -1,0 +1,1 @@
+"""The roof: verbs that parse, call public functions and print."""

@@ -1,0 +1,79 @@
+"""The demo's section on forgetting: a real text is learnt by heart, one topic of it forgotten."""
+
+import copy
+
+import torch
+
+from limen.algebra.vector import ParamVector
+from limen.report.records import Section
+from limen.run.progress import progress, say
+from limen.unlearn.evidence import answer, records
+from limen.unlearn.learn import learn
+from limen.unlearn.mixing import Mixing
+from limen.unlearn.objectives.wga import WGA
+from limen.unlearn.outcome import Outcome, outcome
+from limen.unlearn.task import Task
+from limen.unlearn.toy import passages, toy_model, toy_tokenizer
+from limen.unlearn.training import Training
+
+KEEP = 0.95
+
+
+def section(*, quick: bool = False, seed: int = 0) -> Section:
+    """Learn forty passages of Python's documentation, forget nine, plain and rectified.
+
+    Args:
+        quick: Fewer passages and steps, to check that everything runs; its numbers mean little.
+        seed: Decides weights and orders.
+
+    Returns:
+        The section for the demo's page.
+
+    Example:
+        >>> section.__name__
+        'section'
+    """
+    found = passages()
+    kept = found.retain[::4] if quick else found.retain
+    gone = found.forget[:3] if quick else found.forget
+    with progress("training a tokenizer", total=1) as advance:
+        tokenizer = toy_tokenizer(found.texts)
+        advance()
+    model = toy_model(tokenizer, seed=seed)
+    strength = learn(
+        model, tokenizer, gone + kept, until=0.8 if quick else 0.99, steps=300 if quick else 500,
+        seed=seed,
+    )  # fmt: skip
+    say(f"learnt {len(gone) + len(kept)} passages, mean extraction strength {strength:.2f}")
+    task = Task(tokenizer, forget=gone, retain=kept)
+    steps = 15 if quick else 40
+    outcomes = [
+        _forgotten(model, task, Training(WGA(), rectify=on, steps=steps, lr=1e-4, seed=seed))
+        for on in (False, True)
+    ]
+    count = sum(p.numel() for p in model.parameters())
+    facts = {
+        "text": "the language reference in Python's standard library (pydoc_data.topics)",
+        "passages": f"{len(gone)} to forget (topic {found.topic!r}), {len(kept)} to keep",
+        "model": f"Llama with {count:,} parameters, vocabulary {len(tokenizer)}, trained here",
+        "extraction strength when learnt": round(strength, 3),
+        "keep": KEEP,
+        **Training(WGA(), steps=steps, lr=1e-4, seed=seed).spec(),
+        "rows": task.content_hash()[:16],
+    }
+    return Section(
+        "Forgetting",
+        records(outcomes, keep=KEEP, facts=facts),
+        answer=answer(outcomes, keep=KEEP),
+        text="A small language model learnt passages of Python's documentation by heart. It was "
+        f"then made to forget those on the topic {found.topic!r}, once plainly and once with its "
+        "gradient bent so as not to harm the rest. Training always takes too much; what counts is "
+        "how much is forgotten when each model is brought back to the same retention.",
+    )
+
+
+def _forgotten(model: torch.nn.Module, task: Task, training: Training) -> Outcome:
+    after = copy.deepcopy(model)
+    state = training.run(after, task, label=f"forgetting, {training.name}")
+    mixing = Mixing(after, ParamVector.of(model), task)
+    return outcome(mixing, name=training.name, keep=KEEP, history=state.history)

@@ -1,0 +1,86 @@
+"""What a run folder of unlearning holds: settings, model, curve, page, and the result last."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from limen.measure.tradeoff import Tradeoff
+from limen.report.page import Page
+from limen.run.files import save
+from limen.run.folder import RunFolder
+from limen.run.provenance import fingerprint
+from limen.unlearn.models import save_model
+from limen.unlearn.outcome import Outcome, Scores
+from limen.unlearn.task import Task
+from limen.unlearn.training import Training
+
+
+def settings(
+    command: str, model: nn.Module, task: Task, *, plan: Training | None = None, **more: Any
+) -> dict[str, Any]:
+    """Everything that decides a run's numbers, for `spec.json` and the page."""
+    weights = next(model.parameters())
+    return {
+        "kind": command,
+        **(plan.spec() if plan else {}),
+        **more,
+        "model": type(model).__name__,
+        "model weights": fingerprint(model),
+        "rows": task.content_hash()[:16],
+        "template": task.template,
+        "end of sequence counted": task.eos,
+        "dtype": str(weights.dtype).removeprefix("torch."),
+        "device": weights.device.type,
+    }
+
+
+def deposit(
+    folder: RunFolder,
+    *,
+    model: nn.Module,
+    task: Task,
+    page: Page,
+    result: Mapping[str, Any],
+    tradeoff: Tradeoff | None = None,
+) -> Path:
+    """Write model, curve and page; then the result, which marks the run as done.
+
+    Returns:
+        The path of the page.
+    """
+    save_model(model, task.tokenizer, folder.path / "model")
+    if tradeoff is not None:
+        save(tradeoff, folder.path / "tradeoff.json")
+    report = page.write(folder.path / "report.html")
+    folder.finish(result)
+    return report
+
+
+def summary(found: Outcome, *, keep: float) -> dict[str, Any]:
+    """The numbers of a calibrated result as JSON values."""
+    return {
+        "method": found.name,
+        "keep": keep,
+        "price": found.point.price,
+        "gain": found.point.gain,
+        "gain interval": found.point.gain_interval,
+        "mixing weight": found.point.knob,
+        **strengths({"before": found.before, "after": found.after, "calibrated": found.calibrated}),
+    }
+
+
+def strengths(scores: Mapping[str, Scores]) -> dict[str, float]:
+    """Mean extraction strengths of named scores, by set and moment."""
+    return {
+        f"{side} extraction strength {when}": float(np.nanmean(part.extraction_strength))
+        for when, both in scores.items()
+        for side, part in zip(("forget", "retain"), both, strict=True)
+    }
+
+
+def counted(task: Task) -> str:
+    """How many rows there are, in words."""
+    return f"{len(task.forget)} rows to forget, {len(task.retain)} to keep"

@@ -1,0 +1,185 @@
+"""A row as token ids: what is context, and what is answer."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from limen._core.errors import UsageError, nearest
+from limen.unlearn.data import Row
+
+if TYPE_CHECKING:
+    import transformers
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Token ids of one row: `ids[:answer]` is context, `ids[answer:]` is trained and scored.
+
+    Args:
+        ids: Token ids of prompt and response.
+        answer: Position of the first answer token; at least 1, because the first token of a text
+            has no predecessor to be predicted from.
+        row: Position of the row in its set.
+
+    Raises:
+        UsageError: `answer` is not a position from 1 to the number of ids.
+
+    Example:
+        >>> Encoded([5, 6, 7], answer=2).ids[2:]
+        [7]
+    """
+
+    ids: list[int]
+    answer: int
+    row: int = 0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.answer <= len(self.ids):
+            raise UsageError(
+                f"answer={self.answer} must lie between 1 and the number of ids, {len(self.ids)}"
+            )
+
+
+def encode(
+    tokenizer: "transformers.PreTrainedTokenizerBase",
+    row: Row,
+    *,
+    template: str = "auto",
+    eos: bool = False,
+    max_length: int | None = None,
+    index: int = 0,
+) -> Encoded:
+    """Tokenise a row: the prompt, then the response, each on its own, nothing between.
+
+    Prompt and response are tokenised apart, so that no token straddles the boundary. Special
+    tokens that the tokenizer puts in front (a BOS) are kept, those it puts behind are not.
+
+    Args:
+        tokenizer: A tokenizer of transformers.
+        row: What to encode.
+        template: "plain", as above; "chat" puts the prompt through the tokenizer's chat template,
+            up to where the assistant speaks; "auto" is chat where the tokenizer has a template
+            and the row a prompt, else plain.
+        eos: Whether one end-of-sequence token follows the response and counts as its last token.
+        max_length: The model's context in tokens; a longer row is refused, never cut.
+        index: Position of the row in its set, for messages and results.
+
+    Returns:
+        The ids. Without prompt and BOS the first token of the response serves as context.
+
+    Raises:
+        UsageError: Too long a row, a tokenizer that does not know the response's tokens, or one
+            that lacks the template or the token asked for.
+
+    Example:
+        >>> import tokenizers, transformers
+        >>> words = tokenizers.models.WordLevel({"?": 0, "two": 1, "and": 2, "four": 3}, "?")
+        >>> words = tokenizers.Tokenizer(words)
+        >>> words.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+        >>> words = transformers.PreTrainedTokenizerFast(tokenizer_object=words, unk_token="?")
+        >>> encode(words, Row("two and two", "four"))
+        Encoded(ids=[1, 2, 1, 3], answer=3, row=0)
+    """
+    name = f"row {index + 1}" + (f" ({row.where})" if row.where else "")
+    response = _plain(tokenizer, row.response)
+    if row.response and not _known(tokenizer, response):
+        raise UsageError(f"{name}: the tokenizer must know the response; it has no token for it")
+    if eos:
+        if tokenizer.eos_token_id is None:
+            raise UsageError(
+                "eos=True needs a tokenizer with an end-of-sequence token; it has none"
+            )
+        response = [*response, tokenizer.eos_token_id]
+    context = _context(tokenizer, row.prompt, template=template)
+    ids = [*context, *response]
+    if not ids:
+        raise UsageError(f"{name} must hold at least one token; prompt and response are empty")
+    if max_length is not None and len(ids) > max_length:
+        raise UsageError(
+            f"{name} must fit the context of {max_length} tokens and has {len(ids)}: "
+            "shorten it or take a model with a longer context"
+        )
+    return Encoded(ids, max(len(context), 1), index)
+
+
+def encode_all(
+    tokenizer: "transformers.PreTrainedTokenizerBase",
+    rows: Iterable[Row],
+    *,
+    template: str = "auto",
+    eos: bool = False,
+    max_length: int | None = None,
+) -> list[Encoded]:
+    """`encode` for a whole set; each result carries its row's position.
+
+    Raises:
+        UsageError: As `encode`.
+    """
+    return [
+        encode(tokenizer, row, template=template, eos=eos, max_length=max_length, index=index)
+        for index, row in enumerate(rows)
+    ]
+
+
+def context_length(model: nn.Module) -> int | None:
+    """The longest text the model was built for, in tokens; None where it does not say."""
+    return getattr(getattr(model, "config", None), "max_position_embeddings", None)
+
+
+def require_fit(model: nn.Module, encoded: Sequence[Encoded]) -> None:
+    """Refuse rows that the model cannot take: unknown token ids, or too many of them.
+
+    Raises:
+        UsageError: A row is longer than the model's context, or the tokenizer is another model's.
+    """
+    longest = context_length(model)
+    embedding = getattr(model, "get_input_embeddings", lambda: None)
+    size = getattr(embedding(), "num_embeddings", None)
+    for item in encoded:
+        if longest is not None and len(item.ids) > longest:
+            raise UsageError(
+                f"row {item.row + 1} must fit the model's context of {longest} tokens and has "
+                f"{len(item.ids)}: shorten it or take a model with a longer context"
+            )
+        if size is not None and max(item.ids) >= size:
+            raise UsageError(
+                f"row {item.row + 1}: token {max(item.ids)} must be one of the model's {size} "
+                "tokens; use the tokenizer that belongs to the model"
+            )
+
+
+def _context(
+    tokenizer: "transformers.PreTrainedTokenizerBase", prompt: str, *, template: str
+) -> list[int]:
+    known = ("auto", "chat", "plain")
+    if template not in known:
+        raise UsageError(f"template={template!r} must be one of {nearest(template, known)}")
+    if template == "chat" and not tokenizer.chat_template:
+        raise UsageError("template='chat' needs a tokenizer with a chat template; take 'plain'")
+    if template == "plain" or not tokenizer.chat_template or (template == "auto" and not prompt):
+        return [*_front(tokenizer), *_plain(tokenizer, prompt)]
+    turn = [{"role": "user", "content": prompt}]
+    return list(
+        tokenizer.apply_chat_template(
+            turn, add_generation_prompt=True, tokenize=True, return_dict=False
+        )
+    )
+
+
+def _plain(tokenizer: "transformers.PreTrainedTokenizerBase", text: str) -> list[int]:
+    # verbose=False: the length is checked here, against the model's own context.
+    return list(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+
+
+def _front(tokenizer: "transformers.PreTrainedTokenizerBase") -> list[int]:
+    """The special tokens that the tokenizer puts before any text."""
+    bare = _plain(tokenizer, "a")
+    full = list(tokenizer("a")["input_ids"])
+    starts = (i for i in range(len(full)) if full[i : i + len(bare)] == bare)
+    return full[: next(starts, 0)]
+
+
+def _known(tokenizer: "transformers.PreTrainedTokenizerBase", ids: list[int]) -> bool:
+    return any(token != tokenizer.unk_token_id for token in ids)

@@ -1,0 +1,155 @@
+"""Forget, calibrate, and write the evidence: one call."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from limen._core.errors import UsageError
+from limen.algebra.vector import ParamVector
+from limen.measure.tradeoff import Tradeoff
+from limen.report.page import Page
+from limen.run.folder import RunFolder
+from limen.unlearn.calibrate import mixed
+from limen.unlearn.data import Source
+from limen.unlearn.deposit import counted, deposit, settings, summary
+from limen.unlearn.encode import context_length
+from limen.unlearn.evidence import answer, records
+from limen.unlearn.mixing import Mixing
+from limen.unlearn.outcome import Outcome, outcome
+from limen.unlearn.step import Objective
+from limen.unlearn.task import Task
+from limen.unlearn.training import Training
+
+if TYPE_CHECKING:
+    import transformers
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """What `forget` hands back.
+
+    Attributes:
+        model: The calibrated model: the object that was passed in, moved.
+        tradeoff: Every mixing weight scored, between the model before and after.
+        report: The page, None without `into`.
+        outcome: Scores before, after and calibrated, and the training's history.
+    """
+
+    model: nn.Module
+    tradeoff: Tradeoff
+    report: Path | None
+    outcome: Outcome
+
+
+def forget(
+    model: nn.Module,
+    tokenizer: "transformers.PreTrainedTokenizerBase",
+    *,
+    forget: Source | Task,
+    retain: Source | None = None,
+    objective: Objective | None = None,
+    rectify: bool = True,
+    keep: float = 0.95,
+    into: str | Path | None = None,
+    training: Training | None = None,
+) -> Forgotten:
+    """Make a model forget rows, and give back as much of it as keeps `keep` of the rest.
+
+    Trains with the objective (rectified by default), mixes the result with the model before until
+    the retain rows' extraction strength is back at `keep` of what it was, and writes model,
+    trade-off and page. With `into`, the same call with the same model resumes after a kill.
+
+    Args:
+        model: A causal language model; full, or with a fresh LoRA adapter, which alone is trained.
+        tokenizer: Its tokenizer.
+        forget: Rows to forget, anything `read_rows` takes; or a `Task` with both sets.
+        retain: Rows to keep.
+        objective: The loss on the forget rows; WGA(alpha=1) by default.
+        rectify: Guard the retain rows by gradient surgery (GRU).
+        keep: Share of the retain rows' extraction strength to keep, in (0, 1].
+        into: Run folder: `model/`, `tradeoff.json`, `report.html`, `result.json`, checkpoints.
+        training: Steps, learning rate and the rest; `objective` and `rectify` go first.
+
+    Returns:
+        The calibrated model, the trade-off and the page.
+
+    Raises:
+        UsageError: Bad rows, `keep` outside (0, 1], a folder of another configuration.
+        WorkError: Training diverged, or the disk refused.
+
+    Reference:
+        Wang et al., GRU, ICML 2025 (surgery); Wang et al., Towards Effective Evaluations and
+        Comparisons for LLM Unlearning Methods, ICLR 2025 (calibration).
+
+    Example:
+        >>> from limen import unlearn
+        >>> from limen.unlearn.toy import toy_model, toy_tokenizer
+        >>> tokenizer = toy_tokenizer(["one two three four"] * 8, vocabulary=280)
+        >>> model = toy_model(tokenizer, width=32, layers=1)
+        >>> rows = [{"prompt": "one", "response": " two"}, {"prompt": "three", "response": " four"}]
+        >>> _ = unlearn.learn(model, tokenizer, rows, steps=60, lr=1e-2)
+        >>> result = forget(model, tokenizer, forget=rows[:1], retain=rows[1:],
+        ...                 training=Training(steps=10, lr=1e-2, batch=1))
+        >>> result.tradeoff.at(price=0.05).gain
+        1.0
+    """
+    plan = replace(training or Training(), rectify=_rectify(rectify, training))
+    if objective is not None:
+        plan = replace(plan, objective=objective)
+    task = forget if isinstance(forget, Task) else Task(
+        tokenizer, forget=forget, retain=retain, max_length=context_length(model)
+    )  # fmt: skip
+    plan.check(task)
+    mixing = mixed(_before(model), model, task, keep=keep)
+    if into is None:
+        found = _run(mixing, plan, keep=keep, into=None)
+        return Forgotten(model, found.tradeoff, None, found)
+    facts = settings("unlearn forget", model, task, plan=plan, keep=keep)
+    folder = RunFolder(into)
+    with folder.opened(facts):
+        found = _run(mixing, plan, keep=keep, into=folder.path)
+        page = Page(
+            "Forgotten, and at what price",
+            answer([found], keep=keep),
+            records([found], keep=keep, facts=facts),
+            subtitle=counted(task),
+        )
+        report = deposit(
+            folder,
+            model=model,
+            task=task,
+            page=page,
+            result=summary(found, keep=keep),
+            tradeoff=found.tradeoff,
+        )
+    return Forgotten(model, found.tradeoff, report, found)
+
+
+def _run(mixing: Mixing, plan: Training, *, keep: float, into: Path | None) -> Outcome:
+    """Train, calibrate, and leave the model at the operating point."""
+    state = plan.run(mixing.model, mixing.task, into=into, label=f"forgetting, {plan.name}")
+    found = outcome(mixing, name=plan.name, keep=keep, history=state.history, seed=plan.seed)
+    mixing.settle(float(found.point.knob))
+    return found
+
+
+def _rectify(rectify: bool, training: Training | None) -> Any:  # noqa: FBT001
+    """A function that makes a special Rectify counts as True."""
+    special = training.rectify if training is not None else True
+    return special if rectify and special else rectify
+
+
+def _before(model: nn.Module) -> ParamVector | None:
+    """The trainable parameters; None for a fresh LoRA adapter, whose scale is the mixing weight.
+
+    Raises:
+        UsageError: The adapter is not fresh, so that scaling it would not lead back.
+    """
+    adapters = [p for name, p in model.named_parameters() if "lora_B" in name]
+    if not adapters:
+        return ParamVector.of(model).copy()
+    if any(bool(p.detach().any()) for p in adapters):
+        raise UsageError("the LoRA adapter must be fresh; merge the trained one and add another")
+    return None

@@ -1,0 +1,181 @@
+"""Models between the one before and the one after, and what each of them still knows."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from math import ceil, log2
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from limen._core.errors import UsageError
+from limen.algebra.blend import blend
+from limen.algebra.shifted import placed
+from limen.run.progress import progress
+from limen.unlearn.scores.one_pass import Recall, recall
+
+Before = nn.Module | Mapping[str, Tensor] | str | Path | None
+
+
+@dataclass
+class Mixing:
+    """A model that can stand anywhere between two checkpoints, and remembers what it scored.
+
+    Weight 0 is the model before, weight 1 the model after. Each weight is scored once.
+
+    Args:
+        model: The model after; it is moved for scoring and put back exactly.
+        before: Named parameters of the model before; None scales a LoRA adapter instead, which
+            mixes the same weights without a copy of them.
+        task: Rows to score.
+        batch: Rows in a forward pass.
+
+    Example:
+        >>> mixing = Mixing(nn.Linear(1, 1, bias=False), {"weight": torch.zeros(1, 1)}, task=None)
+        >>> with mixing.at(0.0):
+        ...     mixing.model.weight.item()
+        0.0
+    """
+
+    model: nn.Module
+    before: Mapping[str, Tensor] | None
+    task: Any
+    batch: int = 16
+    seen: dict[float, tuple[Recall, Recall]] = field(default_factory=dict)
+
+    def at(self, weight: float) -> AbstractContextManager[None]:
+        """Inside the block the model stands at this weight."""
+        if self.before is None:
+            return _adapter_scaled(self.model, weight)
+        params = dict(self.model.named_parameters())
+        after = {name: params[name].detach() for name in self.before}
+        before = {name: value.to(after[name].device) for name, value in self.before.items()}
+        return placed(self.model, blend(before, after, weight))
+
+    def score(self, weight: float) -> tuple[Recall, Recall]:
+        """Scores of the forget rows and of the retain rows at this weight."""
+        if weight not in self.seen:
+            with self.at(weight):
+                self.seen[weight] = tuple(  # type: ignore[assignment]
+                    recall(self.model, None, rows, batch=self.batch)
+                    for rows in (self.task.forget, self.task.retain)
+                )
+        return self.seen[weight]
+
+    def kept(self, weight: float) -> float:
+        """Mean extraction strength of the retain rows."""
+        return _mean(self.score(weight)[1])
+
+    def remembered(self, weight: float) -> float:
+        """Mean extraction strength of the forget rows."""
+        return _mean(self.score(weight)[0])
+
+    @torch.no_grad()
+    def settle(self, weight: float) -> None:
+        """Leave the model at this weight for good."""
+        if self.before is None:
+            for layer, name in _adapters(self.model):
+                layer.lora_B[name].weight.mul_(weight)
+            return
+        with self.at(weight):
+            params = dict(self.model.named_parameters())
+            chosen = {name: params[name].detach().clone() for name in self.before}
+        for name, value in chosen.items():
+            params[name].copy_(value)
+        self.seen.clear()
+
+
+def search(mixing: Mixing, *, keep: float, tolerance: float, grid: int) -> None:
+    """Score the weights that decide: both ends, a coarse grid, and a bisection.
+
+    The bisection assumes that knowledge kept falls with the weight; the grid catches the cases
+    in which it does not.
+
+    Args:
+        mixing: What to score; the results stay in `mixing.seen`.
+        keep: Share of the retain rows' extraction strength to keep.
+        tolerance: Width at which the bisection stops.
+        grid: Number of evenly spaced weights to score, ends included.
+
+    Raises:
+        UsageError: The model before knows nothing of one of the sets.
+    """
+    for side, value in (("retain", mixing.kept(0.0)), ("forget", mixing.remembered(0.0))):
+        if not value > 0:
+            raise UsageError(
+                f"the model before must know the {side} rows to some degree; its extraction "
+                f"strength on them is {value}: nothing can be compared"
+            )
+    bar = keep * mixing.kept(0.0) - 1e-12
+    weights = np.linspace(0.0, 1.0, max(grid, 2)).tolist()
+    halvings = max(0, ceil(log2(weights[1] / tolerance)))
+    with progress("calibrating", total=len(weights) + halvings) as advance:
+        for weight in weights:
+            mixing.score(weight)
+            advance(note=f"weight {weight:.2f}")
+        low = max(weight for weight in weights if mixing.kept(weight) >= bar)
+        high = min((weight for weight in weights if weight > low), default=low)
+        for _ in range(halvings):
+            if high - low > tolerance:
+                middle = (low + high) / 2
+                low, high = (middle, high) if mixing.kept(middle) >= bar else (low, middle)
+            advance(note=f"weight {low:.3f}")
+
+
+def weights_of(before: Before, model: nn.Module) -> Mapping[str, Tensor] | None:
+    """The parameters of the model before that belong to `model`, by name.
+
+    Raises:
+        UsageError: They do not fit the model, or nothing was given and `model` has no adapter.
+    """
+    if before is None:
+        if not _adapters(model):
+            raise UsageError("before=None needs a LoRA model, whose adapter is scaled; give before")
+        return None
+    if isinstance(before, str | Path):
+        from limen.unlearn.models import load_model
+
+        before = load_model(before)
+    if isinstance(before, nn.Module):
+        before = {name: p.detach() for name, p in before.named_parameters()}
+    params = dict(model.named_parameters())
+    unknown = sorted(set(before) - set(params))[:3]
+    missing = sorted(n for n, p in params.items() if p.requires_grad and n not in before)[:3]
+    if unknown or missing:
+        raise UsageError(
+            f"before must be the same model at other weights; {unknown or missing} "
+            f"{'are not in' if unknown else 'are missing for'} the model after"
+        )
+    for name, value in before.items():
+        if value.shape != params[name].shape:
+            raise UsageError(
+                f"before must have the shapes of the model after; {name} is "
+                f"{tuple(value.shape)} there and {tuple(params[name].shape)} here"
+            )
+    return before
+
+
+def _mean(scores: Recall) -> float:
+    return float(np.nanmean(scores.extraction_strength))
+
+
+def _adapters(model: nn.Module) -> list[tuple[Any, str]]:
+    """Every LoRA layer with each of its active adapters."""
+    modules: list[Any] = list(model.modules())
+    layers = [m for m in modules if hasattr(m, "lora_B") and hasattr(m, "scaling")]
+    return [(layer, name) for layer in layers for name in layer.scaling if name in layer.lora_B]
+
+
+@contextmanager
+def _adapter_scaled(model: nn.Module, weight: float) -> Iterator[None]:
+    kept = [(layer, name, layer.scaling[name]) for layer, name in _adapters(model)]
+    try:
+        for layer, name, scale in kept:
+            layer.scaling[name] = scale * weight
+        yield
+    finally:
+        for layer, name, scale in kept:
+            layer.scaling[name] = scale

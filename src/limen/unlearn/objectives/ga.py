@@ -1,0 +1,50 @@
+"""Gradient ascent."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from limen.unlearn.objectives.token_weight import weighted_log_p
+
+
+@dataclass(frozen=True)
+class GA:
+    """Gradient ascent: the mean log-probability of the forget answers; lower is forgotten.
+
+    `L = (1/N) sum_ik log p_ik`, the negative of the usual loss. It has no floor: its pull on a
+    token's logit, 1 - p, is strongest where the token is already forgotten, so it destroys the
+    model when it runs on. Calibrate, or stop early.
+
+    Reference:
+        Jang et al., Knowledge Unlearning for Mitigating Privacy Risks in Language Models, ACL
+        2023; mean over the batch's tokens as in TOFU's code.
+
+    Example:
+        >>> import torch
+        >>> half = torch.tensor([[0.5, 0.5]]).log()
+        >>> round(GA()(half, torch.ones(1, 2, dtype=torch.bool)).item(), 4)
+        -0.6931
+    """
+
+    needs_reference: ClassVar[bool] = False
+    mean_over: ClassVar[str] = "tokens"
+
+    def __call__(
+        self,
+        log_p: Float[Tensor, "rows tokens"],
+        mask: Bool[Tensor, "rows tokens"],
+        log_q: Float[Tensor, "rows tokens"] | None = None,
+    ) -> Float[Tensor, ""]:
+        """The loss.
+
+        Args:
+            log_p: Log-probability of each answer token.
+            mask: True at answer tokens.
+            log_q: Not used.
+
+        Returns:
+            The scalar loss.
+        """
+        return weighted_log_p(log_p, mask)

@@ -1,0 +1,12 @@
+"""What holds the retain rows: losses that stay low while nothing else is lost."""
+
+from typing import TYPE_CHECKING
+
+from limen._core.lazy import lazy
+
+if TYPE_CHECKING:
+    from limen.unlearn.retain.kl import KL
+    from limen.unlearn.retain.nll import NLL
+
+__all__ = ["KL", "NLL"]
+__getattr__, __dir__ = lazy(__name__, __file__)

@@ -1,0 +1,147 @@
+"""How to train a forgetting, in one place for the function, the command and the recipes."""
+
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from limen._core.errors import UsageError
+from limen.train.fit import fit
+from limen.train.loop import Loop
+from limen.train.rectify import Rectify
+from limen.train.state import State
+from limen.train.weighted import Weighted
+from limen.unlearn.objectives.wga import WGA
+from limen.unlearn.retain.kl import KL
+from limen.unlearn.retain.nll import NLL
+from limen.unlearn.step import Objective, Step
+from limen.unlearn.task import Task
+
+
+@dataclass(frozen=True)
+class Training:
+    """Settings of a forgetting run; all of them decide its numbers.
+
+    Args:
+        objective: The loss on the forget rows.
+        rectify: True for `Rectify` with its defaults, False for the plain gradient, or a function
+            that makes the `Rectify` wanted.
+        retain: NLL() or KL() on the retain rows, added to the objective with `weight`; None adds
+            nothing (a rectified run still uses the retain rows' NLL as its guard).
+        weight: Factor of the retain loss.
+        steps: Optimiser steps.
+        lr: Learning rate of AdamW, constant.
+        batch: Forget rows in a micro-batch, and as many retain rows.
+        accumulate: Micro-batches to a step.
+        clip: Largest gradient norm, after rectification; None for no clipping.
+        weight_decay: Of AdamW.
+        seed: Decides the order of the rows.
+        save_every: Steps between checkpoints.
+        precision: "no" or "bf16" (autocast over the weights' own type).
+
+    Raises:
+        UsageError: A value out of range.
+
+    Example:
+        >>> Training(steps=40).combine()
+        Rectify(goal='forget', guard='retain', ema=0.8, on='gradient', guard_weight=0.0, clip=None)
+    """
+
+    objective: Objective = field(default_factory=WGA)
+    rectify: bool | partial[Rectify] = True
+    retain: Objective | KL | None = None
+    weight: float = 1.0
+    steps: int = 60
+    lr: float = 1e-5
+    batch: int = 8
+    accumulate: int = 1
+    clip: float | None = 1.0
+    weight_decay: float = 0.0
+    seed: int = 0
+    save_every: int = 20
+    precision: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "accumulate", "save_every"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name}={getattr(self, name)} must be at least 1")
+        if not 0 < self.lr < 1:
+            raise UsageError(f"lr={self.lr} must lie between 0 and 1")
+
+    @property
+    def name(self) -> str:
+        """The method in words."""
+        return type(self.objective).__name__ + (" rectified" if self.rectify else "")
+
+    def step(self) -> Step:
+        """The losses. A rectified run needs the retain rows' loss, its guard, in any case."""
+        guard = NLL() if self.rectify and self.retain is None else self.retain
+        return Step(self.objective, guard, weight=self.weight)
+
+    def combine(self) -> Weighted | Rectify:
+        """Plain sum, or surgery; with a retain loss the goal contains it (one backward fewer)."""
+        if not self.rectify:
+            return Weighted()
+        make = Rectify if self.rectify is True else self.rectify
+        contained = 0.0 if self.retain is None else 1.0
+        return make(goal="forget", guard="retain", guard_weight=contained)
+
+    def run(self, model: nn.Module, task: Task, *, into: Path | None = None, label: str) -> State:
+        """Train `model` in place; with `into` the same call resumes.
+
+        Raises:
+            UsageError: Rectified or with a retain loss, but the task has no retain rows.
+        """
+        self.check(task)
+        return fit(
+            model,
+            self.step(),
+            task.batches(self.batch, seed=self.seed),
+            steps=self.steps,
+            optimizer=self.optimizer,
+            combine=self.combine(),
+            loop=Loop(
+                accumulate=self.accumulate,
+                clip=self.clip,
+                into=into,
+                save_every=self.save_every,
+                precision=self.precision,
+                label=label,
+            ),
+        )
+
+    def check(self, task: Task) -> None:
+        """Refuse a task without retain rows where they are needed.
+
+        Raises:
+            UsageError: So it is.
+        """
+        if not task.retain and (self.rectify or self.retain is not None):
+            raise UsageError(
+                "retain rows are needed as a guard (rectify) or for a retain loss; give some, or "
+                "rectify=False and no retain loss"
+            )
+
+    def optimizer(self, params: Any) -> torch.optim.Optimizer:
+        """AdamW."""
+        return torch.optim.AdamW(params, self.lr, weight_decay=self.weight_decay)
+
+    def spec(self) -> dict[str, Any]:
+        """Everything as JSON values, for `spec.json` and the page."""
+        return {
+            "objective": repr(self.objective),
+            "combine": repr(self.combine()),
+            "retain loss": repr(self.retain),
+            "retain weight": self.weight,
+            "steps": self.steps,
+            "learning rate": self.lr,
+            "batch": self.batch,
+            "accumulate": self.accumulate,
+            "clip": self.clip,
+            "weight decay": self.weight_decay,
+            "seed": self.seed,
+            "precision": self.precision,
+        }

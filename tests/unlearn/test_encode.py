@@ -1,0 +1,146 @@
+import pytest
+import tokenizers
+import transformers
+from hypothesis import given
+from hypothesis import strategies as st
+
+from limen._core.errors import UsageError
+from limen.unlearn.data import Row
+from limen.unlearn.encode import Encoded, context_length, encode, encode_all, require_fit
+
+CHAT = (
+    "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}"
+    "{% if add_generation_prompt %}<assistant>{% endif %}"
+)
+ROW = Row("Where?", " In Oslo.", "rows.jsonl:7")
+
+
+def ids(tokenizer, text):
+    return tokenizer(text, add_special_tokens=False)["input_ids"]
+
+
+@pytest.fixture
+def wrapped(byte_tokenizer):
+    """Puts <bos> before and <end> behind every text, as some tokenizers do."""
+    words = byte_tokenizer(["Where? In Oslo."])
+    words.add_special_tokens({"bos_token": "<bos>"})
+    words.backend_tokenizer.post_processor = tokenizers.processors.TemplateProcessing(
+        single="<bos> $A <end>",
+        special_tokens=[("<bos>", words.bos_token_id), ("<end>", words.eos_token_id)],
+    )
+    return words
+
+
+@given(prompt=st.text(min_size=1, max_size=12), response=st.text(min_size=1, max_size=12))
+def test_plain_is_the_prompts_ids_and_then_the_responses_ids(tokenizer, prompt, response):
+    item = encode(tokenizer, Row(prompt, response))
+    assert item.ids[: item.answer] == ids(tokenizer, prompt)
+    assert item.ids[item.answer :] == ids(tokenizer, response)
+
+
+def test_special_tokens_in_front_stay_and_those_behind_go(wrapped):
+    item = encode(wrapped, ROW)
+    assert item.ids[: item.answer] == [wrapped.bos_token_id, *ids(wrapped, "Where?")]
+    assert item.ids[item.answer :] == ids(wrapped, " In Oslo.")
+
+
+def test_chat_ends_where_the_assistant_speaks(byte_tokenizer):
+    words = byte_tokenizer(["Where? In Oslo."])
+    words.chat_template = CHAT
+    item = encode(words, ROW)
+    assert words.decode(item.ids[: item.answer]) == "<user>Where?<assistant>"
+    assert words.decode(item.ids[item.answer :]) == " In Oslo."
+
+
+def test_plain_overrules_a_chat_template(byte_tokenizer):
+    words = byte_tokenizer(["Where? In Oslo."])
+    words.chat_template = CHAT
+    assert encode(words, ROW, template="plain").ids[:1] == ids(words, "Where?")[:1]
+
+
+def test_running_text_is_not_put_through_a_chat_template(byte_tokenizer):
+    words = byte_tokenizer(["Where? In Oslo."])
+    words.chat_template = CHAT
+    assert encode(words, Row("", "In Oslo.")).ids == ids(words, "In Oslo.")
+
+
+def test_the_first_token_of_a_text_is_context_because_nothing_predicts_it(tokenizer):
+    item = encode(tokenizer, Row("", "In Oslo."))
+    assert item.ids == ids(tokenizer, "In Oslo.")
+    assert item.answer == 1
+
+
+def test_with_a_bos_the_whole_text_is_answer(wrapped):
+    item = encode(wrapped, Row("", "In Oslo."))
+    assert item.ids[item.answer :] == ids(wrapped, "In Oslo.")
+
+
+def test_eos_counts_only_when_asked_for(tokenizer):
+    without, with_eos = encode(tokenizer, ROW), encode(tokenizer, ROW, eos=True)
+    assert with_eos.ids == [*without.ids, tokenizer.eos_token_id]
+    assert with_eos.answer == without.answer
+
+
+def test_a_long_row_is_refused_with_both_lengths_and_its_place(tokenizer):
+    length = len(encode(tokenizer, ROW).ids)
+    assert encode(tokenizer, ROW, max_length=length).ids
+    with pytest.raises(UsageError, match=rf"row 4 \(rows.jsonl:7\).* {length - 1} .* {length}:"):
+        encode(tokenizer, ROW, max_length=length - 1, index=3)
+
+
+def test_a_tokenizer_without_the_tokens_is_refused():
+    words = tokenizers.Tokenizer(tokenizers.models.WordLevel({"?": 0, "a": 1}, "?"))
+    words.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    strange = transformers.PreTrainedTokenizerFast(tokenizer_object=words, unk_token="?")
+    with pytest.raises(UsageError, match="no token for it"):
+        encode(strange, Row("a", "b c"))
+
+
+def test_a_tokenizer_that_drops_what_it_does_not_know_is_refused():
+    empty = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizers.Tokenizer(tokenizers.models.BPE())
+    )
+    with pytest.raises(UsageError, match="no token for it"):
+        encode(empty, ROW)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"template": "chat"}, "chat template"),
+        ({"template": "plian"}, "must be one of plain"),
+    ],
+)
+def test_a_template_that_is_not_there_is_refused(tokenizer, options, says):
+    with pytest.raises(UsageError, match=says):
+        encode(tokenizer, ROW, **options)
+
+
+def test_eos_needs_a_tokenizer_that_has_one(byte_tokenizer):
+    words = byte_tokenizer(["a"])
+    words.eos_token = None
+    with pytest.raises(UsageError, match="end-of-sequence"):
+        encode(words, ROW, eos=True)
+
+
+def test_rows_know_their_place_in_the_set(tokenizer, rows):
+    assert [item.row for item in encode_all(tokenizer, rows)] == list(range(len(rows)))
+
+
+@pytest.mark.parametrize("answer", [0, 3])
+def test_an_answer_outside_the_text_is_refused(answer):
+    with pytest.raises(UsageError, match=f"answer={answer}"):
+        Encoded([1, 2], answer)
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2", "qwen2"])
+def test_the_context_length_is_found_in_every_family(toy, kind):
+    assert context_length(toy(kind)) == 96
+
+
+def test_a_model_is_not_given_tokens_or_lengths_it_does_not_know(llama):
+    require_fit(llama, [Encoded([299] * 96, 1)])
+    with pytest.raises(UsageError, match=r"token 300 .* 300 tokens"):
+        require_fit(llama, [Encoded([1, 300], 1)])
+    with pytest.raises(UsageError, match="context of 96 tokens and has 97"):
+        require_fit(llama, [Encoded([1] * 97, 1)])
