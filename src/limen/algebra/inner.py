@@ -1,32 +1,32 @@
 """Inner products of tensors that stay right at fifty million entries and across shards.
 
-A float32 sum over many entries drifts (a plain dot of 5e7 terms is off by some 0.3 %), so every
-product is summed in chunks of 2**16 and the chunks are summed in float64. Sharded tensors are
-multiplied shard by shard; all scalars then travel in one all-reduce for each mesh.
+A sum over many float32 entries drifts (a plain dot of 5e7 terms is off by some 0.3 %), and one
+over bfloat16 entries drifts at 65,536 already. On the CPU every product is therefore taken in
+float64, chunk by chunk, so that the wide copies stay in the cache. Sharded tensors are multiplied
+shard by shard; all scalars then travel in one all-reduce for each mesh.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
-CHUNK = 1 << 16
+CHUNK = 1 << 15
+
+Groups = tuple[dist.ProcessGroup, ...]
+Local = Callable[[Tensor, Tensor], Tensor]
 
 
 def local_inner(a: Tensor, b: Tensor) -> Tensor:
-    """The real inner product of two plain tensors, as a float64 scalar (float32 on MPS)."""
-    a, b = a.detach().reshape(-1), b.detach().reshape(-1)
-    if a.is_complex() or b.is_complex():
-        return torch.vdot(a.to(torch.complex128), b.to(torch.complex128)).real
-    wide = torch.float32 if a.device.type == "mps" else torch.float64
-    if wide in (a.dtype, b.dtype):
-        return torch.dot(a.to(wide), b.to(wide))
-    if a.device.type != "cpu":  # accelerators reduce in a tree, which does not drift
-        return torch.dot(a.float(), b.float()).to(wide)
-    chunks = zip(a.split(CHUNK), b.split(CHUNK), strict=True)
-    return torch.stack([torch.dot(x.float(), y.float()) for x, y in chunks]).to(wide).sum()
+    """The real inner product `<a, b>` of two plain tensors: float64, of one entry."""
+    return _accumulated(a, b, lambda x, y: [torch.dot(x, y)])
+
+
+def local_gram(a: Tensor, b: Tensor) -> Tensor:
+    """`<a, b>, <a, a>, <b, b>` of two plain tensors, each read once: float64, of three entries."""
+    return _accumulated(a, b, lambda x, y: [torch.dot(x, y), torch.dot(x, x), torch.dot(y, y)])
 
 
 def inner_products(products: Iterable[tuple[int, Tensor, Tensor]], count: int) -> list[float]:
@@ -46,13 +46,76 @@ def inner_products(products: Iterable[tuple[int, Tensor, Tensor]], count: int) -
     Raises:
         TypeError: Two tensors are not sharded alike, or hold partial sums.
     """
-    totals: dict[tuple[dist.ProcessGroup, ...], Tensor] = {}
-    for row, a, b in products:
-        key = _groups(a, b)
-        value = local_inner(_local(a), _local(b))
-        if key not in totals:
-            totals[key] = torch.zeros(count, dtype=value.dtype, device=value.device)
-        totals[key][row] += value.to(totals[key].device)
+    return _gathered(
+        ((slice(row, row + 1), *_local(a, b, local_inner)) for row, a, b in products), count
+    )
+
+
+def gram(pairs: Iterable[tuple[Tensor, Tensor]]) -> tuple[float, float, float]:
+    """`<a, b>, <a, a>, <b, b>` of two vectors given as pairs of tensors, each read once.
+
+    Args:
+        pairs: The two vectors' tensors, pair by pair; consumed one by one.
+
+    Returns:
+        The three sums, over all shards.
+
+    Raises:
+        TypeError: Two tensors are not sharded alike, or hold partial sums.
+    """
+    dot, first, second = _gathered(((slice(0, 3), *_local(a, b, local_gram)) for a, b in pairs), 3)
+    return dot, first, second
+
+
+def _accumulated(a: Tensor, b: Tensor, dots: Callable[[Tensor, Tensor], list[Tensor]]) -> Tensor:
+    a, b = a.detach().reshape(-1), b.detach().reshape(-1)
+    if a.is_complex() or b.is_complex():
+        a, b = _as_real(a), _as_real(b)
+    if a.device.type != "cpu":  # accelerators reduce in a tree, which does not drift
+        wide = torch.float32 if a.device.type == "mps" else torch.float64
+        narrow = torch.float64 if torch.float64 in (a.dtype, b.dtype) else torch.float32
+        return torch.stack(dots(a.to(narrow), b.to(narrow))).to(wide)
+    wide = torch.float64
+    parts = [
+        torch.stack(dots(x.to(wide), y.to(wide)))
+        for x, y in zip(a.split(CHUNK), b.split(CHUNK), strict=True)
+    ]
+    return parts[0] if len(parts) == 1 else torch.stack(parts).sum(0)
+
+
+def _as_real(a: Tensor) -> Tensor:
+    """Real and imaginary parts side by side: Re<a, b> is the inner product of these."""
+    a = a if a.is_complex() else a.to(torch.promote_types(a.dtype, torch.complex64))
+    return torch.view_as_real(a.resolve_conj()).reshape(-1)
+
+
+def _local(a: Tensor, b: Tensor, product: Local) -> tuple[Groups, Tensor]:
+    """The product of what this process holds, and the groups over which it must be summed.
+
+    Raises:
+        TypeError: The tensors are not sharded alike, or hold partial sums, which no gradient does.
+    """
+    places, others = getattr(a, "placements", ()), getattr(b, "placements", ())
+    if places != others:
+        raise TypeError(f"both tensors must be sharded alike, got {places} and {others}")
+    if not isinstance(a, DTensor) or not isinstance(b, DTensor):
+        return (), product(a, b)
+    if any(place.is_partial() for place in places):
+        raise TypeError(f"only sharded and replicated tensors are summed, got {places}")
+    groups = tuple(
+        a.device_mesh.get_group(axis)
+        for axis, place in enumerate(places)
+        if not place.is_replicate()
+    )
+    return groups, product(a.to_local(), b.to_local())
+
+
+def _gathered(values: Iterator[tuple[slice, Groups, Tensor]], count: int) -> list[float]:
+    totals: dict[Groups, Tensor] = {}
+    for rows, groups, value in values:
+        if groups not in totals:
+            totals[groups] = torch.zeros(count, dtype=value.dtype, device=value.device)
+        totals[groups][rows] += value.to(totals[groups].device)
     for groups, total in totals.items():
         for group in groups:
             dist.all_reduce(total, group=group)
@@ -60,27 +123,3 @@ def inner_products(products: Iterable[tuple[int, Tensor, Tensor]], count: int) -
     for total in totals.values():
         sums = [x + y for x, y in zip(sums, total.tolist(), strict=True)]
     return sums
-
-
-def _local(tensor: Tensor) -> Tensor:
-    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
-
-
-def _groups(a: Tensor, b: Tensor) -> tuple[dist.ProcessGroup, ...]:
-    """The process groups over which these tensors' shards must be summed.
-
-    Raises:
-        TypeError: They are not sharded alike, or hold partial sums, which no gradient does.
-    """
-    places, others = getattr(a, "placements", ()), getattr(b, "placements", ())
-    if places != others:
-        raise TypeError(f"both tensors must be sharded alike, got {places} and {others}")
-    if not isinstance(a, DTensor):
-        return ()
-    if any(place.is_partial() for place in places):
-        raise TypeError(f"only sharded and replicated tensors are summed, got {places}")
-    return tuple(
-        a.device_mesh.get_group(axis)
-        for axis, place in enumerate(places)
-        if not place.is_replicate()
-    )

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from math import acos, degrees, nan, sqrt
 
-from limen.algebra.vector import ParamVector, inners
+from limen.algebra.inner import gram
+from limen.algebra.vector import ParamVector, matched
 
 
 @dataclass(frozen=True)
@@ -56,14 +57,16 @@ def conflict(goal: ParamVector, guard: ParamVector) -> Conflict:
     Returns:
         The three inner products that decide everything else.
 
+    Raises:
+        UsageError: The two vectors do not carry the same names and shapes.
+
     Example:
         >>> import torch
         >>> up, right = (ParamVector({"w": torch.tensor(x)}) for x in ([0.0, 1.0], [1.0, 0.0]))
         >>> conflict(up, right).angle
         90.0
     """
-    dot, goal_squared, guard_squared = inners([(goal, guard), (goal, goal), (guard, guard)])
-    return Conflict(dot, goal_squared, guard_squared)
+    return Conflict(*gram(matched(goal, guard)))
 
 
 def rectified(goal: ParamVector, guard: ParamVector) -> ParamVector:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from limen._core.errors import UsageError
 from limen.algebra.inner import inner_products
+from limen.algebra.shards import reshard
 
 _BLOCK = re.compile(r"(?:^|\.)(layers|layer|h|blocks|block)\.(\d+)(?:\.|$)")
 
@@ -33,7 +34,11 @@ class ParamVector(Mapping[str, Tensor]):
 
     @classmethod
     def of(cls, model: nn.Module) -> "ParamVector":
-        """The trainable parameters of `model`, by reference; tied weights appear once."""
+        """The trainable parameters of `model`, by reference; tied weights appear once.
+
+        Of a sharded model these are the shards, also after a forward that gathered them.
+        """
+        reshard(model)
         return cls({n: p.detach() for n, p in model.named_parameters() if p.requires_grad})
 
     @classmethod
@@ -127,8 +132,8 @@ class ParamVector(Mapping[str, Tensor]):
     def _with(
         self, other: "ParamVector", operate: Callable[[Tensor, Tensor], Tensor]
     ) -> "ParamVector":
-        matched = _matched(self, other)
-        return ParamVector({n: operate(a, b) for n, (a, b) in zip(self, matched, strict=True)})
+        pairs = zip(self, matched(self, other), strict=True)
+        return ParamVector({name: operate(a, b) for name, (a, b) in pairs})
 
 
 def inners(pairs: Sequence[tuple[ParamVector, ParamVector]]) -> list[float]:
@@ -148,11 +153,16 @@ def inners(pairs: Sequence[tuple[ParamVector, ParamVector]]) -> list[float]:
         >>> inners([(v, v), (v, -v)])
         [25.0, -25.0]
     """
-    products = ((row, x, y) for row, (a, b) in enumerate(pairs) for x, y in _matched(a, b))
+    products = ((row, x, y) for row, (a, b) in enumerate(pairs) for x, y in matched(a, b))
     return inner_products(products, len(pairs))
 
 
-def _matched(a: ParamVector, b: ParamVector) -> list[tuple[Tensor, Tensor]]:
+def matched(a: ParamVector, b: ParamVector) -> list[tuple[Tensor, Tensor]]:
+    """The tensors of two vectors pair by pair.
+
+    Raises:
+        UsageError: They do not carry the same names and shapes.
+    """
     if a.keys() != b.keys():
         odd = sorted(a.keys() ^ b.keys())[:3]
         raise UsageError(f"vectors must carry the same names; only one of them has {odd}")

@@ -51,7 +51,7 @@ class Diff:
     """Prompts answered before and after, side by side; words that agree with `expected` are marked.
 
     Args:
-        items: `Answer`s, or mappings with their names.
+        items: `Answer` objects, or mappings with their names.
         title: a few words above.
         caption: what to see in it, in a sentence.
         before_name: whose answers stand to the left.

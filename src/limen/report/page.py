@@ -1,6 +1,5 @@
 """Records in, one HTML file out that asks the network for nothing."""
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
@@ -14,6 +13,7 @@ from limen.report.look import SERIES, THEME, twins
 from limen.report.read import OPENING
 from limen.report.records import Record, Section, as_records, records_from_dict
 from limen.report.strict import dumps
+from limen.run.store import replacing
 
 _HOME = Path(__file__).parent
 _INTERVAL = re.compile(r"(\[[^\][]*\d[^\][]*\])")
@@ -84,13 +84,8 @@ class Page:
             'page.html'
         """
         into = Path(path)
-        into.parent.mkdir(parents=True, exist_ok=True)
-        partial = into.with_name(f".{into.name}.{os.getpid()}")
-        try:
+        with replacing(into) as partial:
             partial.write_text(self.html(), encoding="utf-8", errors="replace")
-            partial.replace(into)
-        finally:
-            partial.unlink(missing_ok=True)
         return into
 
     def to_dict(self) -> dict[str, object]:

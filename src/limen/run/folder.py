@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
-from limen._core.errors import UsageError
+from limen._core.errors import UsageError, WorkError
 from limen.run.provenance import environment
 from limen.run.store import clear_leftovers, read_json, strict, write_json, write_text
 
@@ -87,9 +87,17 @@ class RunFolder:
         write_json(self.path / "result.json", result)
 
     def log(self, row: Mapping[str, Any]) -> None:
-        """Append one row to `log.jsonl`; non-finite numbers become null."""
-        with (self.path / "log.jsonl").open("a", encoding="utf-8") as file:
-            file.write(_line(row))
+        """Append one row to `log.jsonl`; non-finite numbers become null.
+
+        Raises:
+            WorkError: The disk refused.
+        """
+        try:
+            with (self.path / "log.jsonl").open("a", encoding="utf-8") as file:
+                file.write(_line(row))
+        except OSError as failure:
+            why = f"{self.path / 'log.jsonl'} could not be written: {failure.strerror}"
+            raise WorkError(why) from failure
 
     def rows(self) -> list[dict[str, Any]]:
         """The log so far; a last line cut short by a kill is left out."""

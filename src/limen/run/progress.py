@@ -56,7 +56,7 @@ def progress(what: str, *, total: int) -> Iterator[Advance]:
         ...         advance(note="steady")
     """
     start = monotonic()
-    if not _drawn():
+    if not drawn():
         yield lambda _count=1, *, note="": None
         say(f"{what}: {total} in {monotonic() - start:.0f} s")
         return
@@ -77,7 +77,8 @@ def console() -> "Console":
     return Console(stderr=True)
 
 
-def _drawn() -> bool:
+def drawn() -> bool:
+    """Whether bars are drawn: on a terminal, unless `LIMEN_PROGRESS=0`."""
     return os.environ.get("LIMEN_PROGRESS") != "0" and sys.stderr.isatty()
 
 

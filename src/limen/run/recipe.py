@@ -2,13 +2,16 @@
 
 import hashlib
 import importlib.util
+import os
+import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +137,8 @@ def run_recipe(
         raise UsageError(f"only={only!r} must match a cell; nearest: {nearest(only, names)}")
     if engine not in ("local", "ray"):
         raise UsageError(f"engine={engine!r} must be 'local' or 'ray'")
+    if engine == "ray":
+        require("ray", extra="ray")
     with RunFolder(into).opened({"recipe": recipe.path.stem}):
         todo = [cell for cell in wanted if not _file(into, cell).is_file()]
         say(f"{recipe.path.stem}: {len(wanted)} cells, {len(wanted) - len(todo)} done before")
@@ -142,7 +147,7 @@ def run_recipe(
             for cell, result in engines[engine](recipe.path, todo, data=data, jobs=jobs):
                 write_json(_file(into, cell), {"name": cell.name, **result})
                 advance(note=cell.name)
-        return _conclude(recipe, into, cells)
+        return _conclude(recipe, into, cells, needs_data=data is not None)
 
 
 def _check_distinct(cells: Sequence[Cell]) -> None:
@@ -155,7 +160,7 @@ def _check_distinct(cells: Sequence[Cell]) -> None:
         seen[cell.key] = cell.name
 
 
-def _conclude(recipe: Recipe, into: Path, cells: Sequence[Cell]) -> Path:
+def _conclude(recipe: Recipe, into: Path, cells: Sequence[Cell], *, needs_data: bool) -> Path:
     done: Done = [(c, read_json(_file(into, c))) for c in cells if _file(into, c).is_file()]
     skipped = [c.name for c in cells if not _file(into, c).is_file()]
     record = {
@@ -167,7 +172,10 @@ def _conclude(recipe: Recipe, into: Path, cells: Sequence[Cell]) -> Path:
     page = recipe.module.page(done)
     write_json(into / "result.json", {**record, "summary": page.to_dict()})
     if not skipped:
-        write_json(recipe.results, {**record, "summary": page.to_dict()})
+        # What is committed names no folder of the machine that ran it.
+        command = f"limen run {recipe.path.parent.name}/{recipe.path.name}"
+        public = {**environment(), "command": command + (" --data DIR" if needs_data else "")}
+        write_json(recipe.results, {**record, "environment": public, "summary": page.to_dict()})
     return page.write(into / "report.html")
 
 
@@ -181,9 +189,19 @@ def _one(path: Path, cell: Cell, data: Path | None) -> dict[str, Any]:
 
 
 def _single_threaded() -> None:
-    import torch
+    os.environ["OMP_NUM_THREADS"] = "1"  # for a torch that is yet to be loaded
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
 
-    torch.set_num_threads(1)
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Processes begun here never hear Ctrl-C: it is ours to end them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 Outcomes = Iterator[tuple[Cell, dict[str, Any]]]
@@ -199,26 +217,39 @@ def _local(path: Path, cells: Iterable[Cell], *, data: Path | None, jobs: int) -
 
 def _side_by_side(path: Path, cells: Iterable[Cell], *, data: Path | None, jobs: int) -> Outcomes:
     """After a failure nothing new begins, but cells that run already may end and are kept."""
-    spawn = get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=spawn, initializer=_single_threaded) as pool:
-        futures = {pool.submit(_one, path, cell, data): cell for cell in cells}
+    with _workers(jobs) as pool:
+        with _deaf_to_interrupts():
+            futures = {pool.submit(_one, path, cell, data): cell for cell in cells}
         failures: list[WorkError | UsageError] = []
-        try:
-            for future in as_completed(futures):
-                if future.cancelled():
-                    continue
-                try:
-                    result = _guard(futures[future], future.result)
-                except (WorkError, UsageError) as failure:
-                    failures.append(failure)
-                    for other in futures:
-                        other.cancel()
-                else:
-                    yield futures[future], result
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+        for future in as_completed(futures):
+            if future.cancelled():
+                continue
+            try:
+                result = _guard(futures[future], future.result)
+            except (WorkError, UsageError) as failure:
+                failures.append(failure)
+                for other in futures:
+                    other.cancel()
+            else:
+                yield futures[future], result
         if failures:
             raise failures[0]
+
+
+@contextmanager
+def _workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
+    """Fresh processes; an interruption ends them at once, and what ended before it is kept."""
+    strangers = set(active_children())
+    spawn = get_context("spawn")
+    pool = ProcessPoolExecutor(jobs, mp_context=spawn, initializer=_single_threaded)
+    try:
+        yield pool
+    except BaseException:
+        for worker in set(active_children()) - strangers:
+            worker.terminate()
+        raise
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _ray(path: Path, cells: Iterable[Cell], *, data: Path | None, jobs: int) -> Outcomes:

@@ -55,7 +55,9 @@ def read_tree(path: Path) -> Any:
     try:
         with safe_open(path, framework="pt") as file:
             skeleton = (file.metadata() or {}).get(_KEY)
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            # Cloned, because the file's bytes are not aligned: sums over unaligned memory are
+            # taken in another order, and a resumed run would differ in the last bit.
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
     except Exception as broken:
         raise UsageError(f"{path} must be a safetensors file: {broken}") from broken
     if skeleton is None:

@@ -76,9 +76,11 @@ def as_batches(source: Any, *, resumable: bool) -> Batches:
                 "set; without it a resumed run would see other rows"
             )
         return Replayed(source)
-    if hasattr(source, "__getitem__") and not isinstance(source, Mapping):
+    if isinstance(source, Mapping | str):
+        pass
+    elif hasattr(source, "__getitem__"):
         return source
-    if isinstance(source, Iterable) and not isinstance(source, Mapping | str):
+    elif isinstance(source, Iterable):
         return Replayed(source)
     raise UsageError(
         f"batches must be a list, a DataLoader or have batches[i]; got {type(source).__name__}"

@@ -221,7 +221,8 @@ class _Run:
         if hasattr(self.step, "blame"):
             found = [self.step.blame(self.state.model, batch) for batch in micro]
             blame = "; ".join(text for text in found if text)
-        kept = f"the checkpoint in {self.into} stands" if self.into else "no step was taken"
+        saved = self.into is not None and (self.into / "checkpoint" / "latest").is_file()
+        kept = f"the checkpoint in {self.into} stands" if saved else "no step was taken with it"
         raise WorkError(
             f"loss {bad[0]!r} is {values[bad[0]]} at step {self.state.step}"
             f"{f' ({blame})' if blame else ''}; {kept}; lower the learning rate or clip"
@@ -362,7 +363,7 @@ def _named(losses: Any) -> dict[str, Loss]:
 def _number(name: str, value: Tensor) -> float:
     if value.numel() != 1:
         raise UsageError(f"{name!r} must be one number to be logged, got {tuple(value.shape)}")
-    return float(value)
+    return value.item()
 
 
 def _values(row: Mapping[str, float | None]) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """GRU: a goal's gradient, bent so that it does not harm a guard."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from math import isfinite
 from typing import Any
 
@@ -9,11 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from limen._core.errors import UsageError, WorkError, nearest
-from limen.algebra.inner import inner_products
+from limen.algebra.inner import gram
+from limen.algebra.shards import reshard
 from limen.algebra.surgery import Conflict, conflict
 from limen.algebra.vector import ParamVector
 from limen.train import ranks
-from limen.train.losses import Back, Loss, is_logged
+from limen.train.losses import Back, Loss, in_order, is_logged
 from limen.train.protocols import Share
 from limen.train.weighted import whole
 
@@ -96,7 +97,6 @@ class Rectify:
         self.average: dict[str, Tensor] = {}
         self._params: Mapping[str, nn.Parameter] = {}
         self._back = Back()
-        self._guard_squared = 0.0
         self._fresh = True
         self._loaded = False
 
@@ -113,6 +113,7 @@ class Rectify:
         """
         if isinstance(params, nn.Module):
             self._back = Back(params)
+            reshard(params)
             params = {n: p for n, p in params.named_parameters() if p.requires_grad}
         if not self.average:
             self.average = {n: torch.zeros_like(p, dtype=_wide(p)) for n, p in params.items()}
@@ -145,13 +146,12 @@ class Rectify:
         """
         self._check(losses)
         back = back or self._back
-        both_graphs = isinstance(losses[self.goal], Tensor)
+        order = in_order({name: losses[name] for name in (self.guard, self.goal)})
+        shared = sum(isinstance(losses[name], Tensor) for name in order)
         values = {}
-        with self._folded():
-            values[self.guard] = back(
-                losses.pop(self.guard), share(self.guard), retain_graph=both_graphs
-            )
-        values[self.goal] = back(losses.pop(self.goal), share(self.goal))
+        for position, name in enumerate(order, start=1):
+            with self._folded() if name == self.guard else nullcontext():
+                values[name] = back(losses.pop(name), share(name), retain_graph=position < shared)
         values.update({n: x.detach() for n, x in losses.items() if isinstance(x, Tensor)})
         return values
 
@@ -177,7 +177,6 @@ class Rectify:
                 f"{self.goal!r} and {found.guard_squared} for {self.guard!r}: lower the learning "
                 "rate or clip"
             )
-        self._guard_squared = found.guard_squared
         if self.on == "gradient" and found.harms:
             for name, grad in grads.items():
                 grad.add_(guard[name], alpha=found.coefficient)
@@ -279,15 +278,8 @@ class Rectify:
 
     def _step_conflict(self, before: ParamVector) -> Conflict:
         """The conflict of the applied step with the guard, one tensor's difference at a time."""
-
-        def products() -> Iterator[tuple[int, Tensor, Tensor]]:
-            for name, p in self._params.items():
-                step = before[name] - p.detach()
-                yield 0, step, self.average[name]
-                yield 1, step, step
-
-        dot, squared = inner_products(products(), 2)
-        return Conflict(dot, squared, self._guard_squared)
+        steps = ((before[n] - p.detach(), self.average[n]) for n, p in self._params.items())
+        return Conflict(*gram(steps))
 
 
 def clip_(grads: ParamVector, largest: float) -> float:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from limen.unlearn.forget import Forgotten, forget
     from limen.unlearn.judge import judge
     from limen.unlearn.learn import learn
+    from limen.unlearn.lora import with_lora
     from limen.unlearn.models import load_model, load_tokenizer, save_model
     from limen.unlearn.objectives.ga import GA
     from limen.unlearn.objectives.npo import NPO
@@ -25,19 +26,19 @@ if TYPE_CHECKING:
     from limen.unlearn.task import Task
     from limen.unlearn.tokens import Tokens
 
-__all__ = [
+__all__ = [  # noqa: RUF022  in plain order
+    "Forgotten",
     "GA",
+    "GradDiff",
     "KL",
     "NLL",
     "NPO",
-    "WGA",
-    "Forgotten",
-    "GradDiff",
     "Recall",
     "Row",
     "Step",
     "Task",
     "Tokens",
+    "WGA",
     "calibrate",
     "exact_memorisation",
     "extraction_strength",
@@ -51,5 +52,6 @@ __all__ = [
     "read_rows",
     "recall",
     "save_model",
+    "with_lora",
 ]
 __getattr__, __dir__ = lazy(__name__, __file__)

@@ -7,7 +7,7 @@ from torch import nn
 from limen._core.errors import UsageError
 from limen._core.streams import numpy_stream
 from limen.measure.tradeoff import Tradeoff
-from limen.unlearn.mixing import Before, Mixing, search, weights_of
+from limen.unlearn.mixing import Before, Mixing, require_knowledge, search, weights_of
 from limen.unlearn.task import Task
 
 PRICE, GAIN = "retained knowledge lost", "knowledge forgotten"
@@ -56,8 +56,8 @@ def calibrate(
         All settings scored, with knob w and intervals.
 
     Raises:
-        UsageError: `keep` outside (0, 1], no retain rows, a model before that knows neither set,
-            or checkpoints that do not fit each other.
+        UsageError: `keep` or another number out of range, no retain rows, a model before that
+            knows nothing of one of the sets, or checkpoints that do not fit each other.
 
     Reference:
         Wang et al., Towards Effective Evaluations and Comparisons for LLM Unlearning Methods,
@@ -93,7 +93,9 @@ def mixed(before: Before, after: nn.Module, task: Task, *, keep: float, batch: i
         raise UsageError(f"keep={keep} must lie in (0, 1]: the share of knowledge to keep")
     if not task.retain:
         raise UsageError("calibration needs retain rows, to know what was kept; the task has none")
-    return Mixing(after, weights_of(before, after), task, batch)
+    mixing = Mixing(after, weights_of(before, after), task, batch)
+    require_knowledge(mixing)
+    return mixing
 
 
 def trace_out(
@@ -106,7 +108,13 @@ def trace_out(
     seed: int = 0,
     name: str = "",
 ) -> Tradeoff:
-    """Search, then gather what was scored as a Tradeoff."""
+    """Search, then gather what was scored as a Tradeoff.
+
+    Raises:
+        UsageError: As `calibrate`.
+    """
+    if not 0 < level < 1:
+        raise UsageError(f"level={level} must lie between 0 and 1")
     search(mixing, keep=keep, tolerance=tolerance, grid=grid)
     weights = sorted(mixing.seen)
     forget = np.stack([mixing.score(w)[0].extraction_strength for w in weights])

@@ -1,6 +1,6 @@
 """What a run folder of unlearning holds: settings, model, curve, page, and the result last."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ from limen.run.files import save
 from limen.run.folder import RunFolder
 from limen.run.provenance import fingerprint
 from limen.unlearn.models import save_model
-from limen.unlearn.outcome import Outcome, Scores
+from limen.unlearn.outcome import Outcome
+from limen.unlearn.scores.one_pass import Recall
 from limen.unlearn.task import Task
 from limen.unlearn.training import Training
 
@@ -72,12 +73,12 @@ def summary(found: Outcome, *, keep: float) -> dict[str, Any]:
     }
 
 
-def strengths(scores: Mapping[str, Scores]) -> dict[str, float]:
-    """Mean extraction strengths of named scores, by set and moment."""
+def strengths(scores: Mapping[str, Sequence[Recall]]) -> dict[str, float]:
+    """Mean extraction strengths of named scores, by set and moment; a set may be absent."""
     return {
         f"{side} extraction strength {when}": float(np.nanmean(part.extraction_strength))
         for when, both in scores.items()
-        for side, part in zip(("forget", "retain"), both, strict=True)
+        for side, part in zip(("forget", "retain"), both, strict=False)
     }
 
 

@@ -14,7 +14,8 @@ from limen.report.records import Record
 from limen.report.table import Cell, Table
 from limen.report.trace import Trace
 from limen.run.provenance import environment
-from limen.unlearn.outcome import Outcome, Scores
+from limen.unlearn.outcome import Outcome
+from limen.unlearn.scores.one_pass import Recall
 
 PROTOCOL = (
     "Extraction strength: share of an answer that the model says by itself once a prefix is given "
@@ -86,8 +87,8 @@ def table(outcomes: Sequence[Outcome]) -> Table:
     )
 
 
-def scores_row(scores: Scores) -> list[Measured]:
-    """Extraction strength, exact memorisation and probability of both sets, with intervals."""
+def scores_row(scores: Sequence[Recall]) -> list[Measured]:
+    """Extraction strength, exact memorisation and probability of each set, with intervals."""
     kinds = ("extraction_strength", "exact_memorisation", "probability")
     return [measured(getattr(part, kind)) for kind in kinds for part in scores]
 

@@ -35,6 +35,18 @@ class Forgotten:
         tradeoff: Every mixing weight scored, between the model before and after.
         report: The page, None without `into`.
         outcome: Scores before, after and calibrated, and the training's history.
+
+    Example:
+        >>> from limen import unlearn
+        >>> from limen.unlearn.toy import toy_model, toy_tokenizer
+        >>> tokenizer = toy_tokenizer(["one two three four"] * 8, vocabulary=280)
+        >>> model = toy_model(tokenizer, width=32, layers=1)
+        >>> rows = [{"prompt": "one", "response": " two"}, {"prompt": "three", "response": " four"}]
+        >>> _ = unlearn.learn(model, tokenizer, rows, steps=60, lr=1e-2)
+        >>> result = forget(model, tokenizer, forget=rows[:1], retain=rows[1:],
+        ...                 training=Training(steps=1, lr=1e-6, batch=1))
+        >>> result.model is model, result.report, result.outcome.point.price
+        (True, None, 0.0)
     """
 
     model: nn.Module
@@ -50,7 +62,7 @@ def forget(
     forget: Source | Task,
     retain: Source | None = None,
     objective: Objective | None = None,
-    rectify: bool = True,
+    rectify: bool | None = None,
     keep: float = 0.95,
     into: str | Path | None = None,
     training: Training | None = None,
@@ -67,16 +79,18 @@ def forget(
         forget: Rows to forget, anything `read_rows` takes; or a `Task` with both sets.
         retain: Rows to keep.
         objective: The loss on the forget rows; WGA(alpha=1) by default.
-        rectify: Guard the retain rows by gradient surgery (GRU).
+        rectify: Guard the retain rows by gradient surgery (GRU); None does as `training` says,
+            whose default is to.
         keep: Share of the retain rows' extraction strength to keep, in (0, 1].
         into: Run folder: `model/`, `tradeoff.json`, `report.html`, `result.json`, checkpoints.
-        training: Steps, learning rate and the rest; `objective` and `rectify` go first.
+        training: Steps, learning rate and the rest; `objective` and `rectify` go before it.
 
     Returns:
         The calibrated model, the trade-off and the page.
 
     Raises:
-        UsageError: Bad rows, `keep` outside (0, 1], a folder of another configuration.
+        UsageError: Bad rows, rows of which the model knows nothing, `keep` outside (0, 1], a
+            folder of another configuration.
         WorkError: Training diverged, or the disk refused.
 
     Reference:
@@ -95,12 +109,8 @@ def forget(
         >>> result.tradeoff.at(price=0.05).gain
         1.0
     """
-    plan = replace(training or Training(), rectify=_rectify(rectify, training))
-    if objective is not None:
-        plan = replace(plan, objective=objective)
-    task = forget if isinstance(forget, Task) else Task(
-        tokenizer, forget=forget, retain=retain, max_length=context_length(model)
-    )  # fmt: skip
+    plan = _plan(training or Training(), objective=objective, rectify=rectify)
+    task = _task(model, tokenizer, forget=forget, retain=retain)
     plan.check(task)
     mixing = mixed(_before(model), model, task, keep=keep)
     if into is None:
@@ -135,10 +145,26 @@ def _run(mixing: Mixing, plan: Training, *, keep: float, into: Path | None) -> O
     return found
 
 
-def _rectify(rectify: bool, training: Training | None) -> Any:  # noqa: FBT001
-    """A function that makes a special Rectify counts as True."""
-    special = training.rectify if training is not None else True
-    return special if rectify and special else rectify
+def _plan(training: Training, *, objective: Objective | None, rectify: bool | None) -> Training:
+    """The settings, with what was said beside them; a special Rectify counts as True."""
+    changes: dict[str, Any] = {} if objective is None else {"objective": objective}
+    if rectify is not None and rectify != bool(training.rectify):
+        changes["rectify"] = rectify
+    return replace(training, **changes)
+
+
+def _task(model: nn.Module, tokenizer: Any, *, forget: Source | Task, retain: Any) -> Task:
+    """The rows of both sets.
+
+    Raises:
+        UsageError: A task and retain rows beside it.
+    """
+    if not isinstance(forget, Task):
+        length = context_length(model)
+        return Task(tokenizer, forget=forget, retain=retain, max_length=length)
+    if retain is not None:
+        raise UsageError("retain must be left out where forget is a Task, which has both sets")
+    return forget
 
 
 def _before(model: nn.Module) -> ParamVector | None:

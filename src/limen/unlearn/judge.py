@@ -63,7 +63,7 @@ def judge(
         scores = tuple(
             recall(model, None, part, batch=batch) for part in (task.forget, task.retain)
         )
-        rows.append([name, *scores_row(scores)])  # type: ignore[arg-type]
+        rows.append([name, *scores_row(scores)])
         if before is not None:
             curves.append(
                 calibrate(before, model, task, keep=keep, batch=batch, seed=seed, name=name)

@@ -10,6 +10,7 @@ from limen._core.errors import UsageError
 from limen.run.progress import progress
 from limen.train.fit import fit
 from limen.train.loop import Loop
+from limen.unlearn.encode import require_fit
 from limen.unlearn.retain.nll import NLL
 from limen.unlearn.scores.one_pass import recall
 from limen.unlearn.step import Step
@@ -30,6 +31,7 @@ def learn(
     lr: float = 3e-3,
     check_every: int = 25,
     seed: int = 0,
+    template: str = "auto",
 ) -> float:
     """Train in place until the mean extraction strength reaches `until`, or `steps` are over.
 
@@ -45,12 +47,13 @@ def learn(
         lr: Peak learning rate.
         check_every: Steps between looks at the extraction strength.
         seed: Order of the rows.
+        template: "auto", "chat" or "plain", as for `Task`.
 
     Returns:
         The mean extraction strength reached; it may be below `until`.
 
     Raises:
-        UsageError: `until` outside (0, 1], or bad rows.
+        UsageError: `until` outside (0, 1], or rows that the model cannot take.
 
     Example:
         >>> from limen.unlearn.toy import toy_model, toy_tokenizer
@@ -62,7 +65,8 @@ def learn(
     """
     if not 0 < until <= 1:
         raise UsageError(f"until={until} must lie in (0, 1]")
-    task = Task(tokenizer, forget=rows)  # type: ignore[arg-type]
+    task = Task(tokenizer, forget=rows, template=template)  # type: ignore[arg-type]
+    require_fit(model, task.forget)
     batches = task.batches(batch, seed=seed)
     params = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(params, lr, weight_decay=0.0)

@@ -52,7 +52,7 @@ class Mixing:
             return _adapter_scaled(self.model, weight)
         params = dict(self.model.named_parameters())
         after = {name: params[name].detach() for name in self.before}
-        before = {name: value.to(after[name].device) for name, value in self.before.items()}
+        before = {name: _beside(value, after[name]) for name, value in self.before.items()}
         return placed(self.model, blend(before, after, weight))
 
     def score(self, weight: float) -> tuple[Recall, Recall]:
@@ -75,7 +75,8 @@ class Mixing:
 
     @torch.no_grad()
     def settle(self, weight: float) -> None:
-        """Leave the model at this weight for good."""
+        """Leave the model at this weight for good; what was scored no longer holds."""
+        self.seen.clear()
         if self.before is None:
             for layer, name in _adapters(self.model):
                 layer.lora_B[name].weight.mul_(weight)
@@ -85,7 +86,20 @@ class Mixing:
             chosen = {name: params[name].detach().clone() for name in self.before}
         for name, value in chosen.items():
             params[name].copy_(value)
-        self.seen.clear()
+
+
+def require_knowledge(mixing: Mixing) -> None:
+    """Refuse a model before that knows nothing of one of the sets: shares of it mean nothing.
+
+    Raises:
+        UsageError: So it is.
+    """
+    for side, value in (("retain", mixing.kept(0.0)), ("forget", mixing.remembered(0.0))):
+        if not value > 0:
+            raise UsageError(
+                f"the model before must know the {side} rows to some degree; its extraction "
+                f"strength on them is {value}: nothing can be compared"
+            )
 
 
 def search(mixing: Mixing, *, keep: float, tolerance: float, grid: int) -> None:
@@ -101,16 +115,14 @@ def search(mixing: Mixing, *, keep: float, tolerance: float, grid: int) -> None:
         grid: Number of evenly spaced weights to score, ends included.
 
     Raises:
-        UsageError: The model before knows nothing of one of the sets.
+        UsageError: The model before knows nothing of one of the sets, a tolerance that is not
+            positive, or fewer than two weights.
     """
-    for side, value in (("retain", mixing.kept(0.0)), ("forget", mixing.remembered(0.0))):
-        if not value > 0:
-            raise UsageError(
-                f"the model before must know the {side} rows to some degree; its extraction "
-                f"strength on them is {value}: nothing can be compared"
-            )
+    if not tolerance > 0 or grid < 2:
+        raise UsageError(f"tolerance={tolerance} must be above 0, and grid={grid} at least 2")
+    require_knowledge(mixing)
     bar = keep * mixing.kept(0.0) - 1e-12
-    weights = np.linspace(0.0, 1.0, max(grid, 2)).tolist()
+    weights = np.linspace(0.0, 1.0, grid).tolist()
     halvings = max(0, ceil(log2(weights[1] / tolerance)))
     with progress("calibrating", total=len(weights) + halvings) as advance:
         for weight in weights:
@@ -129,21 +141,23 @@ def weights_of(before: Before, model: nn.Module) -> Mapping[str, Tensor] | None:
     """The parameters of the model before that belong to `model`, by name.
 
     Raises:
-        UsageError: They do not fit the model, or nothing was given and `model` has no adapter.
+        UsageError: They do not fit the model, or nothing was given and no adapter's scale leads
+            back to the model before.
     """
     if before is None:
-        if not _adapters(model):
-            raise UsageError("before=None needs a LoRA model, whose adapter is scaled; give before")
+        _require_scalable(model)
         return None
     if isinstance(before, str | Path):
         from limen.unlearn.models import load_model
 
         before = load_model(before)
+    params = dict(model.named_parameters())
+    needed = {name for name, p in params.items() if p.requires_grad}
     if isinstance(before, nn.Module):
         before = {name: p.detach() for name, p in before.named_parameters()}
-    params = dict(model.named_parameters())
+        needed = set(params)
     unknown = sorted(set(before) - set(params))[:3]
-    missing = sorted(n for n, p in params.items() if p.requires_grad and n not in before)[:3]
+    missing = sorted(needed - set(before))[:3]
     if unknown or missing:
         raise UsageError(
             f"before must be the same model at other weights; {unknown or missing} "
@@ -159,11 +173,41 @@ def weights_of(before: Before, model: nn.Module) -> Mapping[str, Tensor] | None:
 
 
 def _mean(scores: Recall) -> float:
-    return float(np.nanmean(scores.extraction_strength))
+    """Over the rows that have an answer; nan where none has."""
+    known = scores.extraction_strength[scores.tokens > 0]
+    return float(known.mean()) if known.size else float("nan")
+
+
+def _beside(value: Tensor, other: Tensor) -> Tensor:
+    """On the other's device, and not narrower: `blend` answers in the type of its first."""
+    return value.to(other.device, torch.promote_types(value.dtype, other.dtype))
+
+
+def _require_scalable(model: nn.Module) -> None:
+    """Scaling mixes weights only where LoRA matrices, and nothing else, were trained.
+
+    Raises:
+        UsageError: It is not so.
+    """
+    layers = [layer for layer, _ in _adapters(model)]
+    if not layers:
+        raise UsageError("before=None needs a LoRA model, whose adapter is scaled; give before")
+    if any(layer.merged for layer in layers):
+        raise UsageError("before=None needs an adapter that is not merged; unmerge it first")
+    others = [
+        name
+        for name, p in model.named_parameters()
+        if p.requires_grad and not {"lora_A", "lora_B"} & set(name.split("."))
+    ]
+    if others:
+        raise UsageError(
+            f"before=None needs a model of which only LoRA matrices train; {others[0]} does too: "
+            "give before"
+        )
 
 
 def _adapters(model: nn.Module) -> list[tuple[Any, str]]:
-    """Every LoRA layer with each of its active adapters."""
+    """Every LoRA layer with the name of each of its adapters."""
     modules: list[Any] = list(model.modules())
     layers = [m for m in modules if hasattr(m, "lora_B") and hasattr(m, "scaling")]
     return [(layer, name) for layer in layers for name in layer.scaling if name in layer.lora_B]

@@ -9,16 +9,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
 from limen._core.errors import UsageError, WorkError
 from limen._core.optional import require
+from limen.run.progress import drawn
 from limen.run.store import read_json, replacing
 
 if TYPE_CHECKING:
     import transformers
 
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
+_TOKENIZERS = ("tokenizer*", "*vocab*", "*.model", "tekken.json")
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
 
@@ -88,8 +91,10 @@ def load_tokenizer(where: str | Path) -> "transformers.PreTrainedTokenizerBase":
         [1]
     """
     path = _located(where)
-    if path and (path / "adapter_config.json").is_file() and not any(path.glob("tokenizer*")):
-        return load_tokenizer(_base_of(path))
+    if path and path.is_dir() and not any(any(path.glob(kind)) for kind in _TOKENIZERS):
+        if (path / "adapter_config.json").is_file():
+            return load_tokenizer(_base_of(path))
+        raise UsageError(f"{where} must hold a tokenizer beside the model; there is none")
     read = require("transformers", extra="llm").AutoTokenizer.from_pretrained
     with _loading(where):
         if path is not None and path.is_file():
@@ -136,7 +141,7 @@ def save_model(
     if merge and hasattr(model, "merge_and_unload"):
         plain = copy.deepcopy(plain).merge_and_unload()
     into = Path(into)
-    with replacing(into) as temporary:
+    with replacing(into) as temporary, _quiet():
         plain.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
     return into
@@ -170,7 +175,9 @@ def _from_weights(where: str | Path, *, dtype: torch.dtype | None) -> nn.Module:
             use_safetensors=True,
             trust_remote_code=False,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # refused below, in a sentence
         )
+    _require_shapes(info["mismatched_keys"], where)
     _require_all(info["missing_keys"], where)
     return model
 
@@ -237,6 +244,16 @@ def _require_all(missing: Collection[str], where: str | Path) -> None:
         )
 
 
+def _require_shapes(mismatched: Collection[Any], where: str | Path) -> None:
+    # Each is a name with both shapes, or the name alone.
+    if mismatched:
+        names = [key if isinstance(key, str) else key[0] for key in mismatched]
+        raise UsageError(
+            f"{where} must hold weights of the shapes that its configuration gives; {len(names)} "
+            f"have others, {min(names)} among them"
+        )
+
+
 def _require_safetensors(folder: Path) -> None:
     if any(folder.glob("*.safetensors")):
         return
@@ -252,14 +269,31 @@ def _require_safetensors(folder: Path) -> None:
 def _loading(where: str | Path) -> Iterator[None]:
     # One sentence for whatever transformers and the hub say on failure.
     try:
-        yield
-    except (OSError, ValueError) as failed:
+        with _quiet():
+            yield
+    except (OSError, ValueError, SafetensorError) as failed:
         why = str(failed).strip().split("\n")[0]
         if _unreachable(failed):
             raise WorkError(
                 f"{where} is not a folder here, and the hub could not be reached: {why}"
             ) from failed
         raise UsageError(f"{where} cannot be loaded: {why}") from failed
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    # Transformers' bars would fill a log file, and its reports repeat what we say in a sentence.
+    voice = require("transformers", extra="llm").utils.logging
+    shown, level = voice.is_progress_bar_enabled(), voice.get_verbosity()
+    voice.set_verbosity_error()
+    if not drawn():
+        voice.disable_progress_bar()
+    try:
+        yield
+    finally:
+        voice.set_verbosity(level)
+        if shown:
+            voice.enable_progress_bar()
 
 
 def _unreachable(error: BaseException | None) -> bool:

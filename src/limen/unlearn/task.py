@@ -83,7 +83,7 @@ class Task:
             raise UsageError(
                 f"forget and retain must not share rows; {len(both)} stand in both, the first at "
                 f"{both[0].where or repr(both[0].response)}: remove them from one side, or allow "
-                "the overlap"
+                "the overlap (--allow-overlap)"
             )
         self.forget, self.retain = (
             encode_all(tokenizer, rows, template=template, eos=eos, max_length=max_length)

@@ -48,14 +48,14 @@ def passages(topic: str = "with", *, words: int = 40, prompt_words: int = 8) -> 
 
     Args:
         topic: The topic to forget, one of `TOPICS`.
-        words: Length of a passage in words.
-        prompt_words: How many of them are the prompt.
+        words: Length of a passage in words, longer than its prompt.
+        prompt_words: How many of them are the prompt, at least 1.
 
     Returns:
         The passages: nine of the topic to forget, three of each other one, none overlapping.
 
     Raises:
-        UsageError: The topic is not one of these.
+        UsageError: The topic is not one of these, or a topic holds no passage so long.
 
     Example:
         >>> found = passages()
@@ -66,6 +66,8 @@ def passages(topic: str = "with", *, words: int = 40, prompt_words: int = 8) -> 
 
     if topic not in TOPICS:
         raise UsageError(f"topic={topic!r} must be one of {', '.join(TOPICS)}")
+    if not 0 < prompt_words < words:
+        raise UsageError(f"prompt_words={prompt_words} must be at least 1 and below words={words}")
 
     rows: dict[str, list[Row]] = {}
     for name in TOPICS:
@@ -79,6 +81,8 @@ def passages(topic: str = "with", *, words: int = 40, prompt_words: int = 8) -> 
             )
             for s in starts[: _FORGOTTEN if name == topic else _KEPT]
         ]
+        if not rows[name]:
+            raise UsageError(f"words={words} must fit the topic {name!r}, of {len(tokens)} words")
     retain = [row for name in TOPICS if name != topic for row in rows[name]]
     return Passages(rows[topic], retain, [topics[name] for name in TOPICS], topic)
 
@@ -135,11 +139,16 @@ def toy_model(
     Returns:
         The model, with tied embeddings.
 
+    Raises:
+        UsageError: `width` is no multiple of 32.
+
     Example:
         >>> model = toy_model(toy_tokenizer(["a b"], vocabulary=260), width=32, layers=1)
         >>> sum(p.numel() for p in model.parameters())
         21664
     """
+    if width < 32 or width % 32:
+        raise UsageError(f"width={width} must be a multiple of 32, the width of one head")
     transformers = require("transformers", extra="llm")
     config = transformers.LlamaConfig(
         vocab_size=len(tokenizer),

@@ -14,6 +14,7 @@ from limen.train.loop import Loop
 from limen.train.rectify import Rectify
 from limen.train.state import State
 from limen.train.weighted import Weighted
+from limen.unlearn.encode import require_fit
 from limen.unlearn.objectives.wga import WGA
 from limen.unlearn.retain.kl import KL
 from limen.unlearn.retain.nll import NLL
@@ -70,6 +71,13 @@ class Training:
                 raise UsageError(f"{name}={getattr(self, name)} must be at least 1")
         if not 0 < self.lr < 1:
             raise UsageError(f"lr={self.lr} must lie between 0 and 1")
+        if not 0 <= self.weight < float("inf"):
+            raise UsageError(f"weight={self.weight} must be finite and not negative")
+        if not 0 <= self.weight_decay < 1:
+            raise UsageError(f"weight_decay={self.weight_decay} must lie between 0 and 1")
+        self.step()  # these three check what is theirs
+        self.combine()
+        self.loop()
 
     @property
     def name(self) -> str:
@@ -77,25 +85,39 @@ class Training:
         return type(self.objective).__name__ + (" rectified" if self.rectify else "")
 
     def step(self) -> Step:
-        """The losses. A rectified run needs the retain rows' loss, its guard, in any case."""
-        guard = NLL() if self.rectify and self.retain is None else self.retain
-        return Step(self.objective, guard, weight=self.weight)
+        """The losses. A rectified run needs the retain rows' loss, its guard, whole in any case."""
+        if self.rectify:
+            return Step(self.objective, self.retain or NLL())
+        return Step(self.objective, self.retain, weight=self.weight)
 
     def combine(self) -> Weighted | Rectify:
         """Plain sum, or surgery; with a retain loss the goal contains it (one backward fewer)."""
         if not self.rectify:
             return Weighted()
         make = Rectify if self.rectify is True else self.rectify
-        contained = 0.0 if self.retain is None else 1.0
+        contained = 0.0 if self.retain is None else self.weight
         return make(goal="forget", guard="retain", guard_weight=contained)
+
+    def loop(self, *, into: Path | None = None, label: str = "") -> Loop:
+        """Accumulation, clipping, precision and checkpoints."""
+        return Loop(
+            accumulate=self.accumulate,
+            clip=self.clip,
+            into=into,
+            save_every=self.save_every,
+            precision=self.precision,
+            label=label,
+        )
 
     def run(self, model: nn.Module, task: Task, *, into: Path | None = None, label: str) -> State:
         """Train `model` in place; with `into` the same call resumes.
 
         Raises:
-            UsageError: Rectified or with a retain loss, but the task has no retain rows.
+            UsageError: Rectified or with a retain loss, but the task has no retain rows; or rows
+                that the model cannot take.
         """
         self.check(task)
+        require_fit(model, [*task.forget, *task.retain])
         return fit(
             model,
             self.step(),
@@ -103,14 +125,7 @@ class Training:
             steps=self.steps,
             optimizer=self.optimizer,
             combine=self.combine(),
-            loop=Loop(
-                accumulate=self.accumulate,
-                clip=self.clip,
-                into=into,
-                save_every=self.save_every,
-                precision=self.precision,
-                label=label,
-            ),
+            loop=self.loop(into=into, label=label),
         )
 
     def check(self, task: Task) -> None:

@@ -22,8 +22,8 @@ def weighted_log_p(
         The scalar loss.
     """
     if isinstance(weight, Tensor):
-        weight = weight.detach()
-    return (weight * log_p).masked_fill(~mask, 0.0).sum() / mask.sum().clamp(min=1)
+        weight = weight.detach().masked_fill(~mask, 0.0)
+    return (weight * log_p.masked_fill(~mask, 0.0)).sum() / mask.sum().clamp(min=1)
 
 
 def not_negative(**values: float) -> None:

@@ -1,7 +1,6 @@
 """Every memory score of a set of rows from one teacher-forced forward pass."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from limen._core.errors import UsageError
+from limen.train.modes import in_mode
 from limen.unlearn.data import Source, read_rows
 from limen.unlearn.encode import Encoded, encode_all, require_fit
 from limen.unlearn.tokens import collate
@@ -90,7 +90,7 @@ def answers(
     order = sorted(range(len(encoded)), key=lambda i: len(encoded[i].ids))
     found: dict[int, Tensor] = {}
     # Not inference_mode: what a model caches in its first forward must stay fit for training.
-    with _evaluating(model), torch.no_grad():
+    with in_mode(model, training=False), torch.no_grad():
         for start in range(0, len(order), batch):
             part = order[start : start + batch]
             tokens = collate([encoded[i] for i in part]).to(device)
@@ -199,15 +199,3 @@ def _hits_and_log_probs(logits: Tensor, target: Tensor) -> Tensor:
     wide = logits if logits.dtype == torch.float64 else logits.float()
     log_p = -functional.cross_entropy(wide, target, reduction="none")
     return torch.stack([hits(logits, target).double(), log_p.double()])
-
-
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Eval mode for the block; every module's own mode comes back."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
