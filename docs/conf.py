@@ -21,7 +21,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
 ]
 source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
-exclude_patterns = ["_build", "reference/commands.md"]
+exclude_patterns = ["_build", "reference/commands.md", "reference/results.md"]
 default_role = "obj"
 smartquotes = False
 myst_enable_extensions = ["colon_fence"]

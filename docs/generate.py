@@ -1,6 +1,7 @@
 """The pages that are written from the code at each build: reference and commands."""
 
 import ast
+import json
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ def write(into: Path) -> None:
     into.mkdir(parents=True, exist_ok=True)
     reference(into)
     commands(into)
+    results(into)
 
 
 @cache
@@ -62,6 +64,38 @@ def commands(into: Path) -> None:
         title = " ".join(("limen", *path))
         pages.append(f"## `{title}`\n\n```text\n{said}\n```\n")
     (into / "commands.md").write_text("\n".join(pages), encoding="utf-8")
+
+
+def results(into: Path) -> None:
+    """Write what recipes and benchmarks measured, from the JSON that they left."""
+    from limen.report import Page, Table
+
+    house = ROOT.parents[1]
+    pages = []
+    for file in sorted(house.glob("recipes/results/*.json")):
+        found = json.loads(file.read_text(encoding="utf-8"))
+        page = Page.from_dict(found["summary"])
+        tables = [r.to_markdown() for r in page.records if isinstance(r, Table)]
+        notes = [f"*{r.protocol}*" for r in page.records if isinstance(r, Table) and r.protocol]
+        pages.append(_result(page.title, found, [page.answer, *tables, *notes]))
+    for file in sorted(house.glob("benchmarks/results/*.json")):
+        found = json.loads(file.read_text(encoding="utf-8"))
+        wanted = found["figures"].get("wanted", {})
+        rows = [
+            [name, f"{value:.3g}", f"{wanted[name]:.3g}" if name in wanted else ""]
+            for name, value in found["figures"].items()
+            if name != "wanted"
+        ]
+        table = Table(["figure", "measured", "wanted, at most"], rows).to_markdown()
+        pages.append(_result(file.stem.replace("_", " "), found, [table]))
+    (into / "results.md").write_text("\n".join(pages), encoding="utf-8")
+
+
+def _result(title: str, found: dict[str, Any], parts: list[str]) -> str:
+    known = found["environment"]
+    command = found.get("command", known["command"])
+    origin = f"`{command}`, {known['platform']}, Python {known['python']}, torch "
+    return "\n\n".join([f"## {title}", origin + known["packages"]["torch"], *parts]) + "\n"
 
 
 def _paths(command: object, path: tuple[str, ...]) -> list[tuple[str, ...]]:
