@@ -12,7 +12,8 @@ Published: nothing comparable. TOFU's tables are for Phi-1.5 and Llama-2-7B fine
 rows; this run shows that the whole path works on a real model, and asks nothing of those tables.
 Where the mean extraction strength after learning stays below 0.5 the table says "not learnt".
 
-Measured: results/tofu_smollm2.json, which holds scores and no text of TOFU.
+Measured: learnt to extraction strength 1.00 and .98; forgotten by 93 % [87, 98] at 95 % kept;
+results/tofu_smollm2.json, which holds scores and no text of TOFU.
 """
 
 from importlib.util import find_spec
