@@ -106,7 +106,9 @@ def test_tensors_that_were_read_are_aligned_as_fresh_ones_are(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "value", [object(), {1, 2}, 1j, b"bytes", np.array(["text"]), np.array([object()])], ids=str
+    "value",
+    [object(), {1, 2}, 1j, b"bytes", np.array(["text"]), np.array([object()])],
+    ids=["object", "set", "complex", "bytes", "array of text", "array of objects"],
 )
 def test_everything_else_is_refused_and_nothing_written(tmp_path, value):
     with pytest.raises(UsageError, match="can be saved"):

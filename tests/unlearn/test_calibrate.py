@@ -140,6 +140,27 @@ def test_an_adapter_is_calibrated_to_the_same_curve_as_its_merged_model(learnt, 
     assert curves[0] == curves[1]
 
 
+def test_an_adapter_is_calibrated_against_the_model_it_lies_on(learnt, task):
+    lora = adapted(learnt, by=0.2)
+    assert mixed(learnt, lora, task, keep=0.9).before is None
+    assert calibrate(learnt, lora, task, grid=5) == calibrate(None, lora, task, grid=5)
+
+
+def test_an_adapter_on_another_model_is_refused(learnt, toy, after, task):
+    for before in (after, toy("qwen2")):
+        with pytest.raises(UsageError, match="merge the adapter first"):
+            calibrate(before, adapted(learnt), task)
+
+
+def test_a_second_adapter_is_refused_until_the_first_is_merged(learnt):
+    lora = adapted(learnt)
+    with pytest.raises(UsageError, match="must not carry an adapter already"):
+        unlearn.with_lora(lora, rank=2)
+    with pytest.raises(UsageError, match="must not carry an adapter already"):
+        unlearn.with_lora(lora.base_model.model, rank=2)
+    unlearn.with_lora(lora.merge_and_unload(), rank=2)
+
+
 def test_equal_models_cost_nothing_and_gain_nothing_anywhere(learnt, task):
     found = calibrate(learnt, copy.deepcopy(learnt), task)
     assert found.price.tolist() == found.gain.tolist() == [0.0] * len(found)
@@ -183,6 +204,19 @@ def test_where_retention_comes_back_the_search_still_keeps_enough(kept):
     assert kept(point.knob) >= 0.95 - 1e-9
     grid = [w for w in np.linspace(0, 1, 11) if kept(w) >= 0.95]
     assert point.knob >= max(grid)
+
+
+@pytest.mark.parametrize(
+    ("kept", "lines"),
+    [(lambda w: 1 - w, 0), (lambda w: 1.0 if w <= 0.2 or w > 0.55 else 0.5, 1)],
+    ids=["falls", "comes back"],
+)
+def test_retention_that_comes_back_is_told(kept, lines, monkeypatch):
+    said = []
+    monkeypatch.setattr("limen.unlearn.mixing.say", said.append)
+    search(Told(kept), keep=0.95, tolerance=0.01, grid=11)
+    assert len(said) == lines
+    assert all("weight 0.30 keeps too little, 1.00 enough" in line for line in said)
 
 
 def test_price_and_gain_are_relative_to_what_the_model_before_knew():

@@ -56,6 +56,12 @@ def test_running_text_is_a_response_without_prompt():
     assert read_rows([{"text": "Once."}]) == [Row("", "Once.", "row 1")]
 
 
+def test_a_whole_pair_of_columns_goes_before_half_of_another():
+    row = {"response": "a label", "question": "Who?", "answer": "Ada."}
+    assert read_rows([row]) == [Row("Who?", "Ada.", "row 1")]
+    assert read_rows([{"response": "Ada."}]) == [Row("", "Ada.", "row 1")]
+
+
 def test_rows_pass_through_as_they_are(rows):
     assert read_rows(rows) == rows
 
@@ -83,6 +89,11 @@ def test_other_columns_are_left_alone():
         ("a.json", "[]", r"a.json must hold at least one row"),
         ("a.json", '[{"text": "x"},\n oops]', r"a.json:2: not JSON"),
         ("a.json", '[{"text": "x"}, {"title": "x"}]', r"a.json: row 2: .*columns are title"),
+        ("a.jsonl", '{"text": " \\n"}\n', r"a.jsonl:1: .*not empty, in the column text"),
+        ("a.jsonl", '{"text": "x", "prompt": "y"}\n', r"a.jsonl:1: text .*beside prompt"),
+        ("a.jsonl", '{"text": "x", "question": null}\n', r"a.jsonl:1: text .*beside question"),
+        ("a.jsonl", '{"prompt": "x", "answer": "y"}\n', r"a.jsonl:1: .*columns are answer, prom"),
+        ("a.jsonl", '{"prompt": "", "response": "", "answer": "y"}\n', r"in the column response"),
         ("a.csv", "prompt,response\nx\n", r"a.csv:2: .*prompt, response"),
         ("a.csv", "", r"a.csv must hold at least one row"),
         ("a.txt", "text", r"must end in .jsonl, .json or .csv"),

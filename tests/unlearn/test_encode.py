@@ -96,6 +96,54 @@ def test_a_tokenizer_without_the_tokens_is_refused():
         encode(strange, Row("a", "b c"))
 
 
+def test_a_response_that_is_known_in_part_is_refused_by_name():
+    words = tokenizers.Tokenizer(tokenizers.models.WordLevel({"?": 0, "a": 1, "b": 2}, "?"))
+    words.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    words = transformers.PreTrainedTokenizerFast(tokenizer_object=words, unk_token="?")
+    with pytest.raises(UsageError, match=r"row 1 \(rows.jsonl:7\).* no token for some of it"):
+        encode(words, Row("a", "b c", "rows.jsonl:7"))
+    assert encode(words, Row("a", "b ?")).ids == [1, 2, 0]
+
+
+def test_special_tokens_in_front_stay_though_the_letter_a_is_unknown():
+    words = tokenizers.Tokenizer(tokenizers.models.WordLevel({"?": 0, "<s>": 1, "b": 2}, "?"))
+    words.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    words.post_processor = tokenizers.processors.TemplateProcessing(
+        single="<s> $A <s>", special_tokens=[("<s>", 1)]
+    )
+    words = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=words, unk_token="?", bos_token="<s>"
+    )
+    assert encode(words, Row("", "b")) == Encoded([1, 2], 1)
+    assert encode(words, Row("unknown", "b")) == Encoded([1, 0, 2], 2)
+
+
+def test_special_tokens_written_in_a_text_are_not_taken_for_those_in_front(wrapped):
+    item = encode(wrapped, Row("<bos>Where?", " In Oslo."))
+    assert item.ids[: item.answer] == [wrapped.bos_token_id] * 2 + ids(wrapped, "Where?")
+
+
+def test_a_tokenizer_in_python_says_itself_what_it_puts_in_front():
+    class Letters(transformers.PreTrainedTokenizer):
+        vocab_size = 128
+
+        def get_vocab(self):
+            return {chr(i): i for i in range(128)}
+
+        def _tokenize(self, text, **_):
+            return list(text)
+
+        def _convert_token_to_id(self, token):
+            return ord(token)
+
+        def build_inputs_with_special_tokens(self, token_ids_0, token_ids_1=None):
+            return [self.bos_token_id, *token_ids_0, self.eos_token_id]
+
+    letters = Letters(bos_token="^", eos_token="$")
+    front = letters.bos_token_id
+    assert encode(letters, Row("b", "c")) == Encoded([front, ord("b"), ord("c")], 2)
+
+
 def test_a_tokenizer_that_drops_what_it_does_not_know_is_refused():
     empty = transformers.PreTrainedTokenizerFast(
         tokenizer_object=tokenizers.Tokenizer(tokenizers.models.BPE())

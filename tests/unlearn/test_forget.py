@@ -15,7 +15,15 @@ import transformers
 from limen import Rectify, Tradeoff, load
 from limen._core.errors import UsageError, WorkError
 from limen.algebra.vector import ParamVector
-from limen.unlearn import WGA, extraction_strength, forget, learn, load_model, with_lora
+from limen.unlearn import (
+    WGA,
+    extraction_strength,
+    forget,
+    learn,
+    load_model,
+    save_model,
+    with_lora,
+)
 from limen.unlearn.objectives import GA, NPO
 from limen.unlearn.task import Task
 from limen.unlearn.toy import toy_model, toy_tokenizer
@@ -23,6 +31,7 @@ from limen.unlearn.training import Training
 
 PLAN = Training(steps=4, lr=1e-2, batch=2, save_every=1)
 PLANS = {"full": PLAN, "adapter": replace(PLAN, lr=0.1)}
+ON_UPDATE = "WGA rectified on the update"
 NUMBERS = ("result.json", "tradeoff.json", "log.jsonl")
 
 
@@ -349,6 +358,20 @@ def test_an_adapter_is_written_into_a_model_that_forgot_as_much(run, tokenizer, 
         assert strength(written, tokenizer, side) == strength(result.model, tokenizer, side)
 
 
+def test_an_adapter_written_alone_is_the_calibrated_one(learnt, tokenizer, sides, tmp_path):
+    save_model(learnt, tokenizer, tmp_path / "base")
+    model = with_lora(load_model(tmp_path / "base"), rank=2).eval()
+    plan = replace(PLANS["adapter"], lr=0.02)
+    result = forget(model, tokenizer, **sides, into=tmp_path / "run", training=plan, merge=False)
+    assert 0 < result.outcome.point.knob < 1
+    assert not (tmp_path / "run" / "model" / "model.safetensors").exists()
+    ids = torch.tensor([[1, 2, 3]])
+    with torch.no_grad():
+        again = load_model(tmp_path / "run" / "model")
+        assert torch.equal(again(ids).logits, model(ids).logits)
+        assert not torch.equal(again(ids).logits, learnt(ids).logits)
+
+
 def test_a_task_brings_both_sides(written, kinds, tokenizer, sides):
     result = forget(kinds["full"](), tokenizer, forget=Task(tokenizer, **sides), training=PLAN)
     assert result.tradeoff == written["full"][0].tradeoff
@@ -366,8 +389,8 @@ def test_a_task_with_rows_beside_it_is_refused(kinds, tokenizer, sides):
         ({}, {"rectify": False}, "WGA", None),
         ({"rectify": True}, {"rectify": False}, "WGA rectified", "gradient"),
         ({"rectify": False}, {"rectify": True}, "WGA", None),
-        ({"rectify": True}, {"rectify": partial(Rectify, on="update")}, "WGA rectified", "update"),
-        ({}, {"rectify": partial(Rectify, on="update")}, "WGA rectified", "update"),
+        ({"rectify": True}, {"rectify": partial(Rectify, on="update")}, ON_UPDATE, "update"),
+        ({}, {"rectify": partial(Rectify, on="update")}, ON_UPDATE, "update"),
         ({"objective": NPO()}, {"objective": GA()}, "NPO rectified", "gradient"),
         ({}, {"objective": GA()}, "GA rectified", "gradient"),
     ],

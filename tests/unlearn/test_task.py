@@ -181,3 +181,25 @@ def test_impossible_batches_are_refused(tokenizer, arguments, says):
 def test_batches_have_no_last_one(tokenizer):
     with pytest.raises(UsageError, match="index=-1"):
         PairedBatches(task_of(tokenizer, 3), 1)[-1]
+
+
+@pytest.mark.parametrize("side", ["forget", "retain"])
+def test_a_row_with_nothing_to_predict_is_refused_with_its_place(tokenizer, side):
+    sets = {"forget": [Row("Who?", "Ada.")], "retain": [Row("Who?", "Basil.")]}
+    sets[side] = [*sets[side], Row("", "a", "rows.jsonl:9")]
+    with pytest.raises(UsageError, match=rf"{side}, row 2 \(rows.jsonl:9\) holds no token"):
+        Task(tokenizer, **sets)
+    assert Task(tokenizer, **sets, eos=True)
+
+
+def test_batches_say_what_decides_them(tokenizer):
+    def said(task, size=2, **options):
+        return repr(task.batches(size, **options))
+
+    task = task_of(tokenizer, 3, 3)
+    assert said(task) == (
+        f"PairedBatches(size=2, retain_size=None, seed=0, rows={task.content_hash()[:12]})"
+    )
+    assert said(task) == said(task_of(tokenizer, 3, 3))
+    others = said(task, 3), said(task, retain_size=2), said(task, seed=1)
+    assert len({said(task), *others, said(task_of(tokenizer, 3, 2))}) == 5

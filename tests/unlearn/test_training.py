@@ -2,13 +2,16 @@
 
 import copy
 import math
+from dataclasses import replace
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 
 from limen import Rectify, Weighted
 from limen._core.errors import UsageError
+from limen.train.randomness import random_state
 from limen.unlearn.objectives import GA, NPO, WGA
 from limen.unlearn.retain import KL, NLL
 from limen.unlearn.task import Task
@@ -39,9 +42,16 @@ def test_a_rectified_run_without_a_retain_loss_is_guarded_by_the_nll():
 
 
 def test_a_rectified_run_with_a_retain_loss_contains_its_weight():
-    plan = Training(GA(), retain=KL(), weight=3.0)
-    assert plan.step().retain == KL()
+    plan = Training(GA(), retain=NLL(), weight=3.0)
+    assert plan.step().retain == NLL()
     assert plan.combine().guard_weight == 3.0
+
+
+def test_kl_is_a_retain_loss_and_no_guard():
+    assert Training(retain=KL(), rectify=False).step().retain == KL()
+    for rectify in (True, partial(Rectify, on="update")):
+        with pytest.raises(UsageError, match="gradient vanishes at the start"):
+            Training(retain=KL(), rectify=rectify)
 
 
 def test_a_special_rectify_keeps_what_it_was_made_with():
@@ -74,7 +84,7 @@ def test_every_setting_that_decides_numbers_is_told():
     changed = {
         "objective": NPO(),
         "rectify": False,
-        "retain": KL(),
+        "retain": NLL(),
         "weight": 2.0,
         "steps": 7,
         "lr": 1e-4,
@@ -92,6 +102,9 @@ def test_every_setting_that_decides_numbers_is_told():
 
 def test_the_name_says_objective_and_surgery():
     assert Training(WGA()).name == "WGA rectified"
+    assert Training(WGA(), rectify=partial(Rectify, on="update")).name == (
+        "WGA rectified on the update"
+    )
     assert Training(NPO(), rectify=False).name == "NPO"
 
 
@@ -135,3 +148,57 @@ def test_bf16_trains_beside_weights_of_full_precision(learnt, task):
     _, half = trained(learnt, task, precision="bf16")
     assert all(p.dtype == torch.float32 for p in half)
     assert not all(torch.equal(a, b) for a, b in zip(full, half, strict=True))
+
+
+def with_dropout(toy):
+    model = toy("gpt2")
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.3
+    return model
+
+
+def test_the_seed_decides_dropout_and_the_global_generator_stays(toy, task):
+    plan = {"steps": 2, "lr": 1e-3, "batch": 4}  # one batch an epoch: the order decides nothing
+    logs = []
+    for somewhere, seed in ((1, 0), (2, 0), (1, 5)):
+        torch.manual_seed(somewhere)
+        found = torch.get_rng_state()
+        model = with_dropout(toy)
+        logs.append(Training(**plan, seed=seed).run(model, task, label="").history)
+        assert torch.equal(torch.get_rng_state(), found)
+    assert logs[0] == logs[1] != logs[2]
+
+
+def test_taking_a_run_up_leaves_every_global_generator_as_found(toy, task, tmp_path):
+    for steps in (1, 2):
+        model, state = toy(), random_state()
+        Training(steps=steps, lr=1e-3, batch=2).run(model, task, into=tmp_path, label="")
+        found = random_state()
+        for name in ("torch", "numpy"):  # beartype draws from Python's own during tests
+            assert repr(found[name]) == repr(state[name])
+        np.random.random()  # noqa: NPY002  so that the checkpoint holds another state
+
+
+def test_a_run_with_dropout_continues_to_the_same_bits(toy, task, tmp_path):
+    plan = Training(steps=4, lr=1e-3, batch=2)
+    whole = plan.run(with_dropout(toy), task, label="").history
+    for steps in (2, 4):
+        model = with_dropout(toy)
+        state = replace(plan, steps=steps).run(model, task, into=tmp_path, label="")
+    assert state.history == whole
+
+
+@pytest.mark.parametrize(
+    ("dtype", "lr", "warned"),
+    [(torch.bfloat16, 1e-4, True), (torch.bfloat16, 1e-2, False), (torch.float32, 1e-9, False)],
+)
+def test_steps_that_round_away_are_told(dtype, lr, warned, llama, task, monkeypatch):
+    said = []
+    monkeypatch.setattr("limen.unlearn.training.say", said.append)
+    llama.to(dtype)
+    with torch.no_grad():
+        for p in llama.parameters():
+            p.fill_(1.0)  # bfloat16 has steps of 1/128 above it and 1/256 below
+    Training(lr=lr, steps=1, batch=1).run(llama, task, label="")
+    assert [f"lr={lr:g} round away in bfloat16" in line for line in said] == [True] * warned

@@ -1,60 +1,84 @@
 """The command `limen`: one exit code for each kind of ending, one sentence for each error."""
 
 import os
+import re
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import Any
 
 import typer
-from click.exceptions import Abort, ClickException
 from rich.markup import escape
 
 from limen import __version__
 from limen._core.errors import InterruptedRun, LimenError, nearest
 from limen.cli import catalogue, demo, recipes, unlearn
-from limen.run.progress import console, talk
+from limen.run.progress import console, say, talk
+
+# The usage error of the Click that this typer stands on: a package of its own, or typer's copy.
+_WrongUse: Any = typer.BadParameter.__mro__[1]
 
 app = typer.Typer(
     name="limen",
     help="What did a model gain, and what did it cost?",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
 app.add_typer(unlearn.app, name="unlearn")
 for verb in (demo.demo, catalogue.show, catalogue.doctor, recipes.run, recipes.report):
     app.command()(verb)
 app.command(name="list")(catalogue.list_names)
 
 
-@app.callback(invoke_without_command=True)
-def root(
-    *,
-    version: bool = typer.Option(False, "--version", help="Print the version and end."),
-) -> None:
-    """What did a model gain, and what did it cost?"""
-    if version:
+def _print_version(asked: bool) -> bool:
+    if asked:
         print(__version__)
         raise typer.Exit
+    return asked
+
+
+@app.callback()
+def root(
+    *,
+    version: bool = typer.Option(
+        False,
+        "--version",
+        help="Print the version and end.",
+        callback=_print_version,
+        is_eager=True,
+    ),
+) -> None:
+    """What did a model gain, and what did it cost?"""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and end the process: 0 done, 1 failed, 2 wrong use, 130 interrupted."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as polite as Ctrl-C
     sys.exit(ending(sys.argv[1:] if arguments is None else list(arguments)))
 
 
 def ending(arguments: list[str]) -> int:
     """Run the command; one sentence on stderr if something is wrong; returns the exit code."""
     talk(on=True)
+    command = typer.main.get_command(app)
     try:
-        result = typer.main.get_command(app).main(
-            arguments, prog_name="limen", standalone_mode=False
-        )
-    except (KeyboardInterrupt, Abort) as stopped:
+        # Not command.main(), which keeps the sentence of an interruption to itself.
+        with command.make_context("limen", list(arguments)) as context:
+            command.invoke(context)
+        sys.stdout.flush()
+    except typer.Exit as ended:
+        return ended.exit_code
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (KeyboardInterrupt, typer.Abort) as stopped:
         said = str(stopped) if isinstance(stopped, InterruptedRun) else "interrupted"
         return _end(said, InterruptedRun.exit_code)
-    except ClickException as wrong:
+    except _WrongUse as wrong:
         return _end(_usage(wrong, arguments), 2)
     except LimenError as failure:
         return _end(str(failure), failure.exit_code)
@@ -63,7 +87,7 @@ def ending(arguments: list[str]) -> int:
             traceback.print_exc()
         kind = type(failure).__name__
         return _end(f"unexpected {kind}: {failure} (LIMEN_TRACEBACK=1 shows where)", 1)
-    return result if isinstance(result, int) else 0
+    return 0
 
 
 def _end(said: str, code: int) -> int:
@@ -72,16 +96,32 @@ def _end(said: str, code: int) -> int:
     return code
 
 
-def _usage(wrong: ClickException, arguments: list[str]) -> str:
-    """Click's sentence; an unknown command is answered with the nearest ones."""
-    said = wrong.format_message()
-    context = getattr(wrong, "ctx", None)
-    commands = getattr(getattr(context, "command", None), "commands", None)
-    if commands and "No such command" in said:
-        asked = next((word for word in reversed(arguments) if f"'{word}'" in said), "")
-        return f"there is no command {asked!r}; nearest: {nearest(asked, commands)}"
-    help_for = f"; '{context.command_path} --help' lists all" if context else ""
-    return said.rstrip(".") + help_for
+def _usage(wrong: Any, arguments: list[str]) -> str:
+    """Click's sentence; an unknown command or option is answered with the nearest ones."""
+    said, context = wrong.format_message().rstrip("."), wrong.ctx
+    unknown = re.match(r"No such (command|option):? '?([^' ]*)'?", said)
+    if not context:
+        return said
+    if said == "Missing command":
+        say(context.get_help())
+        return f"'{context.command_path}' needs one of the commands above"
+    if not unknown:
+        return f"{said}{_given(wrong, arguments)}; '{context.command_path} --help' lists all"
+    kind, name = unknown.groups()
+    options = [word for p in context.command.get_params(context) for word in p.opts]
+    known = context.command.commands if kind == "command" else options
+    near = nearest(name, [word for word in known if kind == "command" or word.startswith("-")])
+    return f"'{context.command_path}' has no {kind} {name!r}; nearest: {near}"
+
+
+def _given(wrong: Any, arguments: list[str]) -> str:
+    """What came for an option that Click refuses."""
+    names = getattr(getattr(wrong, "param", None), "opts", ())
+    for word, after in zip(arguments, [*arguments[1:], ""], strict=True):
+        option, equals, value = word.partition("=")
+        if option in names:
+            return f", got {value if equals else after!r}"
+    return ""
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import ast
 import json
 import sys
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +14,8 @@ from limen._core.errors import UsageError, nearest
 from limen._core.lazy import catalogue, exports
 from limen.run.provenance import environment
 
+Place = tuple[str, str]  # package, name
+Home = tuple[str, str | None]  # module, attribute
 ROOT = Path(__file__).parents[1]
 EXTRAS = {
     "llm": ("transformers", "tokenizers", "peft", "datasets", "gguf"),
@@ -46,25 +49,39 @@ def list_names(
 
 def show(name: Annotated[str, typer.Argument(help="A name that `limen list` prints.")]) -> None:
     """Show one name's signature and documentation."""
+    package, _, wanted = name.removeprefix("limen.").rpartition(".")
     homes = {
-        entry: (package, home)
-        for package, init in _packages().items()
+        (owner, entry): home
+        for owner, init in _packages().items()
         for entry, home in exports(str(init)).items()
+        if package in ("", owner)
     }
-    folded = {entry.casefold(): entry for entry in homes}
-    wanted = folded.get(name.rpartition(".")[2].casefold())
-    if wanted is None:
-        raise UsageError(f"there is no name {name!r}; nearest: {nearest(name, homes)}")
-    package, (module, attribute) = homes[wanted]
-    node = _node(module, attribute or wanted)
-    print(f"{package}.{wanted}" if package != "limen" else f"limen.{wanted}")
+    found = _matching(wanted, homes)
+    if not found:
+        near = nearest(wanted, {entry for _, entry in homes}) or nearest(package, _packages())
+        raise UsageError(f"there is no name {name!r}; nearest: {near}")
+    print("\n\n".join(_documented(*found[place], place=place) for place in found))
+
+
+def _matching(wanted: str, homes: Mapping[Place, Home]) -> dict[Place, Home]:
+    """What goes by that name, each thing once; a difference in case is forgiven if it must be."""
+    exact = [place for place in homes if place[1] == wanted]
+    loose = [place for place in homes if place[1].casefold() == wanted.casefold()]
+    once = {homes[place]: place for place in reversed(exact or loose)}
+    return {place: homes[place] for place in reversed(once.values())}
+
+
+def _documented(module: str, attribute: str | None, *, place: Place) -> str:
+    package, name = place
+    node = _node(module, attribute or name)
+    lines = [f"limen.{name}" if package == "limen" else f"limen.{package}.{name}"]
     if isinstance(node, ast.ClassDef | ast.FunctionDef):
-        print(f"\n{_signature(node)}\n")
-    print((ast.get_docstring(node) if node else None) or "no documentation")
+        lines.append(_signature(node))
+    return "\n\n".join([*lines, (ast.get_docstring(node) if node else None) or "no documentation"])
 
 
 def doctor(*, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Say what this machine has: versions, device, optional parts that are installed."""
+    """Say what this machine has: versions, device, extras."""
     import torch
 
     device = "cuda" if torch.cuda.is_available() else "cpu"

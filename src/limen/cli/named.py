@@ -1,6 +1,7 @@
 """A name on the command line becomes the object that a package's `__all__` lists."""
 
 import ast
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,19 @@ def named(text: str, package: str, *, option: str) -> Any:
             f"{option} {name!r} is not known; nearest: {nearest(name, catalogue(init))}"
         )
     module, attribute = exports(init)[folded[name.casefold()]]
-    try:
-        return getattr(import_module(module), str(attribute))(**settings)
-    except TypeError as wrong:
+    make = getattr(import_module(module), str(attribute))
+    takes = list(signature(make).parameters)
+    unknown = [setting for setting in settings if setting not in takes]
+    if unknown:
         raise UsageError(
-            f"{option} {text!r} has a setting that {name} does not take: {wrong}"
-        ) from None
+            f"{option} {text!r}: {attribute} has no setting {unknown[0]!r}; "
+            f"it takes {', '.join(takes) or 'none'}"
+        )
+    try:
+        return make(**settings)
+    except TypeError as wrong:
+        why = str(wrong).splitlines()[0]
+        raise UsageError(f"{option} {text!r} has a setting of the wrong type: {why}") from None
 
 
 def _parsed(text: str, option: str) -> tuple[str, dict[str, Any]]:

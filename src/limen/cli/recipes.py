@@ -41,7 +41,7 @@ def report(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print the page's data.")] = False,
 ) -> None:
-    """Write a run's page again from the data inside it, or print that data."""
+    """Write a run's page again from its own data, or print the data."""
     import json
 
     from limen.report import Page, read

@@ -1,7 +1,8 @@
 """`limen unlearn`: forget, train, calibrate, judge."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -9,7 +10,6 @@ from limen._core.errors import UsageError
 
 app = typer.Typer(
     help="Make a language model forget text, and know the price.",
-    no_args_is_help=True,
     rich_markup_mode=None,
 )
 
@@ -40,72 +40,86 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a ta
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads [torch's default].")]
 
 
-@app.command("train")
-@app.command("forget")
-def train(
-    context: typer.Context,
-    *,
-    model: Model,
-    forget: ForgetRows,
-    into: Into,
-    retain: RetainRows = None,
-    keep: Annotated[
-        float | None,
-        typer.Option(help="Share of the retained knowledge to keep [0.95]; for forget only."),
-    ] = None,
-    objective: Annotated[
-        str, typer.Option(help="Loss on the forget rows, such as GA, 'WGA(alpha=1)', NPO.")
-    ] = "WGA",
-    retain_loss: Annotated[
-        str | None, typer.Option(help="Loss on the retain rows: NLL, KL [none].")
-    ] = None,
-    weight: Annotated[float, typer.Option(help="Factor of the retain loss.")] = 1.0,
-    rectify: Annotated[
-        bool, typer.Option(help="Bend the gradient so that it does not harm the retain rows.")
-    ] = True,
-    on: Annotated[str, typer.Option(help="What rectify bends: gradient or update.")] = "gradient",
-    ema: Annotated[
-        float, typer.Option(help="Weight of the new retain gradient, 1: only it.")
-    ] = 0.8,
-    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 60,
-    lr: Annotated[float, typer.Option(help="Learning rate of AdamW.")] = 1e-5,
-    batch: Batch = 8,
-    accumulate: Annotated[int, typer.Option(min=1, help="Micro-batches to a step.")] = 1,
-    clip: Annotated[float, typer.Option(help="Largest gradient norm; 0 for none.")] = 1.0,
-    weight_decay: Annotated[float, typer.Option(help="Weight decay of AdamW.")] = 0.0,
-    lora: Annotated[int, typer.Option(min=0, help="Rank of a LoRA adapter; 0 trains all.")] = 0,
-    save_every: Annotated[int, typer.Option(min=1, help="Steps between checkpoints.")] = 20,
-    template: Template = "auto",
-    eos: Eos = False,
-    allow_overlap: Overlap = False,
-    device: Device = None,
-    dtype: Dtype = "float32",
-    precision: Annotated[str, typer.Option(help="no, or bf16 for autocast.")] = "no",
-    seed: Seed = 0,
-    threads: Threads = None,
-    as_json: AsJson = False,
-) -> None:
-    """Make a model forget rows; `forget` also calibrates it and writes the page."""
-    from limen.cli import unlearning as do
+def _verb(*, calibrated: bool) -> Callable[..., None]:
+    """`forget`, or `train`, which leaves the calibration out."""
 
-    calibrated = context.info_name == "forget"
-    if keep is not None and not calibrated:
-        raise UsageError("--keep is for 'limen unlearn forget'; train does not calibrate")
-    plan = do.training(
-        objective=objective, retain_loss=retain_loss, weight=weight, rectify=rectify, on=on,
-        ema=ema, steps=steps, lr=lr, batch=batch, accumulate=accumulate, clip=clip or None,
-        weight_decay=weight_decay, seed=seed, save_every=save_every, precision=precision,
-    )  # fmt: skip
-    do.check_into(into)
-    rows = do.rows(forget, retain)
-    subject = do.subject(model, device=device, dtype=dtype, lora=lora, seed=seed, threads=threads)
-    task = do.task(subject, rows, template=template, eos=eos, allow_overlap=allow_overlap)
-    if calibrated:
-        do.forget(
-            subject, task, plan, keep=0.95 if keep is None else keep, into=into, as_json=as_json
-        )
-    else:
-        do.train(subject, task, plan, into=into, as_json=as_json)
+    def verb(
+        *,
+        model: Model,
+        forget: ForgetRows,
+        into: Into,
+        retain: RetainRows = None,
+        keep: Annotated[
+            float | None,
+            typer.Option(help="Share of the retained knowledge to keep [0.95]; for forget only."),
+        ] = None,
+        objective: Annotated[
+            str, typer.Option(help="Loss on the forget rows, such as GA, 'WGA(alpha=1)', NPO.")
+        ] = "WGA",
+        retain_loss: Annotated[
+            str | None, typer.Option(help="Loss on the retain rows: NLL, KL [none].")
+        ] = None,
+        weight: Annotated[float, typer.Option(min=0, help="Factor of the retain loss.")] = 1.0,
+        rectify: Annotated[
+            bool, typer.Option(help="Bend the gradient so that it does not harm the retain rows.")
+        ] = True,
+        on: Annotated[
+            str, typer.Option(help="What rectify bends: gradient or update.")
+        ] = "gradient",
+        ema: Annotated[
+            float, typer.Option(help="Weight of the new retain gradient, 1: only it.")
+        ] = 0.8,
+        steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 60,
+        lr: Annotated[float, typer.Option(help="Learning rate of AdamW.")] = 1e-5,
+        batch: Batch = 8,
+        accumulate: Annotated[int, typer.Option(min=1, help="Micro-batches to a step.")] = 1,
+        clip: Annotated[
+            float, typer.Option(min=0, help="Largest gradient norm; 0 for none.")
+        ] = 1.0,
+        weight_decay: Annotated[float, typer.Option(min=0, help="Weight decay of AdamW.")] = 0.0,
+        lora: Annotated[int, typer.Option(min=0, help="Rank of a LoRA adapter; 0 trains all.")] = 0,
+        save_every: Annotated[int, typer.Option(min=1, help="Steps between checkpoints.")] = 20,
+        template: Template = "auto",
+        eos: Eos = False,
+        allow_overlap: Overlap = False,
+        device: Device = None,
+        dtype: Dtype = "float32",
+        precision: Annotated[str, typer.Option(help="no, or bf16 for autocast.")] = "no",
+        seed: Seed = 0,
+        threads: Threads = None,
+        as_json: AsJson = False,
+    ) -> None:
+        from limen.cli import unlearning as do
+
+        if keep is not None and not calibrated:
+            raise UsageError("--keep is for 'limen unlearn forget'; train does not calibrate")
+        share = 0.95 if keep is None else keep
+        do.check_keep(share)
+        plan = do.training(
+            objective=objective, retain_loss=retain_loss, weight=weight, rectify=rectify, on=on,
+            ema=ema, steps=steps, lr=lr, batch=batch, accumulate=accumulate, clip=clip or None,
+            weight_decay=weight_decay, seed=seed, save_every=save_every, precision=precision,
+        )  # fmt: skip
+        do.check_guard(plan, retain, calibrated=calibrated)
+        do.check_into(into)
+        place = do.place(device, dtype=dtype, threads=threads)
+        rows = do.rows(forget, retain)
+        task = do.task(model, rows, template=template, eos=eos, allow_overlap=allow_overlap)
+        subject = do.subject(model, task, place, lora=lora, seed=seed)
+        if calibrated:
+            do.forget(subject, task, plan, keep=share, into=into, as_json=as_json)
+        else:
+            do.train(subject, task, plan, into=into, as_json=as_json)
+
+    return verb
+
+
+app.command("forget", help="Make a model forget rows at a set price, and write the page.")(
+    _verb(calibrated=True)
+)
+app.command("train", help="Train a model to forget rows, and stop there: no calibration.")(
+    _verb(calibrated=False)
+)
 
 
 @app.command()
@@ -126,14 +140,15 @@ def calibrate(
     threads: Threads = None,
     as_json: AsJson = False,
 ) -> None:
-    """Mix two models until the retained knowledge is back; write the model and the page."""
+    """Mix two models until enough is retained; write model and page."""
     from limen.cli import unlearning as do
 
     do.check_keep(keep)
     do.check_into(into)
+    place = do.place(device, dtype=dtype, threads=threads)
     rows = do.rows(forget, retain)
-    subject = do.subject(after, device=device, dtype=dtype, threads=threads)
-    task = do.task(subject, rows, template=template, eos=eos, allow_overlap=allow_overlap)
+    task = do.task(after, rows, template=template, eos=eos, allow_overlap=allow_overlap)
+    subject = do.subject(after, task, place)
     do.calibrate(subject, task, before=before, keep=keep, batch=batch, into=into, as_json=as_json)
 
 
@@ -161,10 +176,11 @@ def judge(
     from limen.cli import unlearning as do
 
     do.check_keep(keep)
+    do.check_page(into)
+    place = do.place(device, dtype=dtype, threads=threads)
     rows = do.rows(forget, retain)
-    chosen: dict[str, Any] = {"device": device, "dtype": dtype, "threads": threads}
-    asked: dict[str, Any] = {"template": template, "eos": eos, "allow_overlap": allow_overlap}
-    do.judge(
-        model, rows, before=before, keep=keep, batch=batch, into=into, as_json=as_json,
-        load=chosen, encode=asked,
-    )  # fmt: skip
+    tasks = {
+        name: do.task(name, rows, template=template, eos=eos, allow_overlap=allow_overlap)
+        for name in model
+    }
+    do.judge(tasks, place, before=before, keep=keep, batch=batch, into=into, as_json=as_json)

@@ -6,12 +6,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np  # noqa: F401  before torch, whose C code imports it and swallows Ctrl-C
 import torch
+from torch import nn
 
 from limen import unlearn
 from limen._core.errors import UsageError
-from limen._core.optional import require
-from limen._core.streams import seed_for
 from limen.cli.named import named
 from limen.report import Curves, Facts, Page, Table, Trace
 from limen.run.folder import RunFolder
@@ -21,21 +21,23 @@ from limen.train.rectify import Rectify
 from limen.unlearn.calibrate import mixed
 from limen.unlearn.data import Row
 from limen.unlearn.deposit import counted, deposit, settings, strengths, summary
-from limen.unlearn.encode import context_length
+from limen.unlearn.encode import require_fit
 from limen.unlearn.evidence import PROTOCOL, SCORE_COLUMNS, answer, records, scores_row
+from limen.unlearn.lora import with_lora
 from limen.unlearn.outcome import outcome
 from limen.unlearn.training import Training
 
+DEVICES = ("cpu", "cuda", "mps", "xpu")
+DTYPES = ("float32", "bfloat16", "float64")
 Rows = tuple[list[Row], list[Row] | None]
 
 
 @dataclass(frozen=True)
-class Subject:
-    """A loaded model with its tokenizer, and the name it was asked for by."""
+class Place:
+    """Where models shall stand, and the type of their weights."""
 
-    name: str
-    model: Any
-    tokenizer: Any
+    device: torch.device
+    dtype: torch.dtype
 
 
 def training(*, objective: str, retain_loss: str | None, rectify: bool, on: str, ema: float,
@@ -63,6 +65,35 @@ def check_keep(keep: float) -> None:
         raise UsageError(f"--keep {keep} must lie in (0, 1]: the share of knowledge to keep")
 
 
+def check_guard(plan: Training, retain: str | None, *, calibrated: bool) -> None:
+    """Refuse to go without rows to keep where they are needed.
+
+    Raises:
+        UsageError: So it is.
+    """
+    if retain is not None:
+        return
+    if calibrated:
+        raise UsageError("--retain is needed to know what was kept; 'limen unlearn train' can do")
+    if plan.rectify or plan.retain is not None:
+        raise UsageError(
+            "--retain is needed as a guard and for a retain loss; give rows to keep, or "
+            "--no-rectify and no --retain-loss"
+        )
+
+
+def check_page(into: Path | None) -> None:
+    """Refuse a folder whose page belongs to a run.
+
+    Raises:
+        UsageError: So it is, or a file stands there.
+    """
+    if into is not None and (into / "spec.json").is_file():
+        raise UsageError(f"--into {into} must not be a run's folder, whose page would be replaced")
+    if into is not None and into.exists() and not into.is_dir():
+        raise UsageError(f"--into {into} must be a folder; a file stands there")
+
+
 def check_into(into: Path) -> None:
     """Refuse a folder that cannot be a run's, before anything is loaded.
 
@@ -78,44 +109,53 @@ def rows(forget: str, retain: str | None) -> Rows:
     return _read(forget), None if retain is None else _read(retain)
 
 
-def subject(
-    where: str, *, device: str | None, dtype: str, lora: int = 0, seed: int = 0,
-    threads: int | None = None,
-) -> Subject:  # fmt: skip
-    """Load model and tokenizer, put the model where it shall work, add an adapter if asked for."""
+def place(device: str | None, *, dtype: str, threads: int | None) -> Place:
+    """Where the work shall be done; sets the number of threads.
+
+    Raises:
+        UsageError: A device that is not here, or an unknown type.
+    """
+    if dtype not in DTYPES:
+        raise UsageError(f"--dtype {dtype!r} must be one of {', '.join(DTYPES)}")
     if threads:
         torch.set_num_threads(threads)
-    kinds = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}
-    if dtype not in kinds:
-        raise UsageError(f"--dtype {dtype!r} must be one of {', '.join(kinds)}")
-    place = _device(device)
-    tokenizer = unlearn.load_tokenizer(where)
-    model = unlearn.load_model(where, dtype=kinds[dtype], device=place)
-    return Subject(where, _adapted(model, lora, seed) if lora else model, tokenizer)
+    return Place(_device(device), getattr(torch, dtype))
 
 
-def task(subject: Subject, rows: Rows, *, template: str, eos: bool, allow_overlap: bool) -> Any:
-    """Both sets, tokenised and checked against the model's context."""
+def task(where: str, rows: Rows, *, template: str, eos: bool, allow_overlap: bool) -> unlearn.Task:
+    """Both sets, checked and tokenised with the tokenizer of a model that is not loaded yet."""
     return unlearn.Task(
-        subject.tokenizer,
+        unlearn.load_tokenizer(where),
         forget=rows[0],
         retain=rows[1],
         template=template,
         eos=eos,
-        max_length=context_length(subject.model),
         allow_overlap=allow_overlap,
     )
 
 
+def subject(
+    where: str, task: unlearn.Task, place: Place, *, lora: int = 0, seed: int = 0
+) -> nn.Module:
+    """Load the model and see that the rows fit it; add an adapter if asked for."""
+    model = unlearn.load_model(where, dtype=place.dtype, device=place.device)
+    for option, encoded in (("--forget", task.forget), ("--retain", task.retain)):
+        try:
+            require_fit(model, encoded)
+        except UsageError as wrong:
+            raise UsageError(f"{option}: {wrong}") from None
+    return with_lora(model, lora, seed=seed) if lora else model
+
+
 def forget(
-    subject: Subject, task: Any, plan: Training, *, keep: float, into: Path, as_json: bool
+    model: nn.Module, task: Any, plan: Training, *, keep: float, into: Path, as_json: bool
 ) -> None:
     """Forget, calibrate, write; a finished run is only told again."""
-    facts = settings("unlearn forget", subject.model, task, plan=plan, keep=keep)
+    facts = settings("unlearn forget", model, task, plan=plan, keep=keep)
     if not _told_again(into, facts, as_json=as_json):
         unlearn.forget(
-            subject.model,
-            subject.tokenizer,
+            model,
+            task.tokenizer,
             forget=task,
             rectify=bool(plan.rectify),
             keep=keep,
@@ -125,17 +165,16 @@ def forget(
         _tell(into, as_json=as_json)
 
 
-def train(subject: Subject, task: Any, plan: Training, *, into: Path, as_json: bool) -> None:
+def train(model: nn.Module, task: Any, plan: Training, *, into: Path, as_json: bool) -> None:
     """Train and write the model as training left it; a finished run is only told again."""
-    plan.check(task)
-    facts = settings("unlearn train", subject.model, task, plan=plan)
+    facts = settings("unlearn train", model, task, plan=plan)
     if _told_again(into, facts, as_json=as_json):
         return
     folder = RunFolder(into)
     with folder.opened(facts):
-        before = _scores(subject.model, task)
-        state = plan.run(subject.model, task, into=into, label=f"training, {plan.name}")
-        after = _scores(subject.model, task)
+        before = _scores(model, task)
+        state = plan.run(model, task, into=into, label=f"training, {plan.name}")
+        after = _scores(model, task)
         moments = {"before": before, "after": after}
         found = strengths(moments)
         page = Page(
@@ -147,12 +186,12 @@ def train(subject: Subject, task: Any, plan: Training, *, into: Path, as_json: b
             subtitle=counted(task),
         )
         result = {"method": plan.name, **found}
-        deposit(folder, model=subject.model, task=task, page=page, result=result)
+        deposit(folder, model=model, task=task, page=page, result=result)
     _tell(into, as_json=as_json)
 
 
 def calibrate(
-    subject: Subject,
+    model: nn.Module,
     task: Any,
     *,
     before: str,
@@ -162,14 +201,14 @@ def calibrate(
     as_json: bool,
 ) -> None:
     """Mix, write the calibrated model and the page."""
-    original = unlearn.load_model(before, dtype=next(subject.model.parameters()).dtype)
-    facts = settings(
-        "unlearn calibrate", subject.model, task,
-        keep=keep, **{"model before": fingerprint(original)},
-    )  # fmt: skip
+    original = unlearn.load_model(before, dtype=next(model.parameters()).dtype)
+    facts = {
+        **settings("unlearn calibrate", model, task, keep=keep),
+        "model before": fingerprint(original),
+    }
     if _told_again(into, facts, as_json=as_json):
         return
-    mixing = mixed(original, subject.model, task, keep=keep, batch=batch)
+    mixing = mixed(original, model, task, keep=keep, batch=batch)
     folder = RunFolder(into)
     with folder.opened(facts):
         found = outcome(mixing, name="calibrated", keep=keep, history=[])
@@ -182,7 +221,7 @@ def calibrate(
         )
         deposit(
             folder,
-            model=subject.model,
+            model=model,
             task=task,
             page=page,
             result=summary(found, keep=keep),
@@ -192,28 +231,25 @@ def calibrate(
 
 
 def judge(
-    models: list[str],
-    found: Rows,
+    tasks: dict[str, unlearn.Task],
+    place: Place,
     *,
     before: str | None,
     keep: float,
     batch: int,
     into: Path | None,
     as_json: bool,
-    load: dict[str, Any],
-    encode: dict[str, Any],
 ) -> None:
     """Score the models one after another, so that only two are in memory."""
-    original = unlearn.load_model(before, device=_device(load["device"])) if before else None
-    tables = []
-    for name in models:
-        one = subject(name, **load)
-        asked = task(one, found, **encode)
-        if original is not None:
-            original.to(next(one.model.parameters()).dtype)
-        tables.append(
-            unlearn.judge({name: one.model}, asked, before=original, keep=keep, batch=batch)
+    original = None
+    if before is not None:
+        original = unlearn.load_model(before, dtype=place.dtype, device=place.device)
+    tables = [
+        unlearn.judge(
+            {name: subject(name, asked, place)}, asked, before=original, keep=keep, batch=batch
         )
+        for name, asked in tasks.items()
+    ]
     table = Table(
         tables[0].columns,
         [row for part in tables for row in part.rows],
@@ -223,9 +259,10 @@ def judge(
     )
     print(json.dumps(table.to_dict(), indent=2) if as_json else table.to_text())
     if into is not None:
+        task = next(iter(tasks.values()))
         curves = [Curves(table.tradeoffs, at=1 - keep)] if table.tradeoffs else []
         records_ = [*curves, table, Facts({"command": command()})]
-        page = Page("Models side by side", f"{len(models)} models on {counted(asked)}.", records_)
+        page = Page("Models side by side", f"{len(tasks)} models on {counted(task)}.", records_)
         say(f"the page: {page.write(into / 'report.html')}")
 
 
@@ -244,29 +281,20 @@ def _device(wanted: str | None) -> torch.device:
         from accelerate import PartialState
 
         return PartialState().device
+    if wanted.partition(":")[0] not in DEVICES:
+        raise UsageError(f"--device {wanted!r} must be one of {', '.join(DEVICES)}, or cuda:1")
     try:
         device = torch.device(wanted)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as absent:
-        why = str(absent).splitlines()[0]
+        why = str(absent).split(". ")[0].splitlines()[0]
         raise UsageError(f"--device {wanted!r} must be a device that is here: {why}") from None
     return device
 
 
-def _adapted(model: Any, rank: int, seed: int) -> Any:
-    """The model with a fresh LoRA adapter on every linear layer."""
-    peft = require("peft", extra="llm")
-    config = peft.LoraConfig(
-        r=rank, lora_alpha=2 * rank, lora_dropout=0.0, target_modules="all-linear",
-        task_type="CAUSAL_LM",
-    )  # fmt: skip
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed_for(seed, "adapter") % 2**31)
-        return peft.get_peft_model(model, config)
-
-
 def _scores(model: Any, task: Any) -> Any:
-    sets = (task.forget, task.retain or task.forget)
+    """Of the rows to forget and, where there are any, of those to keep."""
+    sets = [part for part in (task.forget, task.retain) if part]
     return tuple(unlearn.recall(model, None, part) for part in sets)
 
 
@@ -274,7 +302,8 @@ def _training_records(moments: dict[str, Any], history: list[dict[str, float]]) 
     steps = list(range(1, len(history) + 1))
     names = [name for name in history[0] if name in ("forget", "retain")]
     losses = {name: [row[name] for row in history] for name in names}
-    columns = ["model", *SCORE_COLUMNS]
+    sides = ("forget", "retain")[: len(moments["before"])]
+    columns = ["model", *(name for name in SCORE_COLUMNS if name.startswith(sides))]
     table = Table(columns, [[when, *scores_row(both)] for when, both in moments.items()],
                   title="Scores", protocol=PROTOCOL)  # fmt: skip
     found: list[Any] = [table, Trace(steps, losses, title="Losses", y_name="loss")]

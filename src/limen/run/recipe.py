@@ -71,8 +71,11 @@ class Recipe:
             sys.modules[name] = importlib.util.module_from_spec(spec)
             try:
                 spec.loader.exec_module(sys.modules[name])
-            except BaseException:
+            except BaseException as failure:
                 del sys.modules[name]
+                if isinstance(failure, SyntaxError):
+                    why = f"{self.path}:{failure.lineno} must be Python: {failure.msg}"
+                    raise UsageError(why) from failure
                 raise
         return sys.modules[name]
 

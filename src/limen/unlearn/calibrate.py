@@ -35,12 +35,14 @@ def calibrate(
         price(w) = 1 - ES_retain(w) / ES_retain(0)
         gain(w)  = 1 - ES_forget(w) / ES_forget(0)
 
-    so `tradeoff.at(price=1 - keep)` is the calibrated model's: unlearning methods are compared
+    so `tradeoff.at(price=1 - keep)` is the calibrated model's: the highest gain among the settings
+    that keep enough, the cheaper one where two gain the same. Unlearning methods are compared
     there, at equal retention, and nowhere else. Both models stay as they are.
 
     Args:
-        before: The model before unlearning: module, named parameters or folder; None for a LoRA
-            model whose adapter is what was unlearned (its scale is moved, no weights are copied).
+        before: The model before unlearning: module, named parameters or folder; None, or the base
+            model itself, for a LoRA model whose adapter is what was unlearned (its scale is moved,
+            no weights are copied).
         after: The unlearned model.
         task: Forget and retain rows.
         keep: Share of the retained extraction strength to keep, in (0, 1].
@@ -62,8 +64,9 @@ def calibrate(
     Reference:
         Wang et al., Towards Effective Evaluations and Comparisons for LLM Unlearning Methods,
         ICLR 2025, Algorithm 1. Departures: mixed in float32 and cast once; the bisection is
-        checked against a grid, because retention need not fall steadily; the price is relative,
-        and the whole curve is kept.
+        checked against a grid, because retention need not fall steadily; the operating point is
+        the setting that forgets most, which need not be the largest w; the price is relative, and
+        the whole curve is kept.
 
     Example:
         >>> import copy

@@ -49,7 +49,7 @@ def read_rows(
     """Read prompts and responses, in order.
 
     A row carries `prompt` and `response`, or `question` and `answer`, or `text` (an empty prompt,
-    with the text as the response).
+    with the text as the response); the prompt may be left out, the response not.
 
     Args:
         source: A .jsonl, .json (a list, or JSON lines) or .csv file; a folder or hub id of a
@@ -102,20 +102,43 @@ def _row(record: object, where: str) -> Row:
     if not isinstance(record, Mapping):
         kind = type(record).__name__
         raise UsageError(f"{where}: a row must have named columns (an object), got a {kind}")
-    for ask, answer in _COLUMNS:
-        if record.get(answer) in (None, ""):
-            continue
-        prompt, response = record.get(ask), record[answer]
-        for name, value in ((ask, prompt), (answer, response)):
-            if not isinstance(value, str | None):
-                raise UsageError(f"{where}: {name} must be text, got {value!r}")
-        if response.strip():
-            return Row(prompt or "", response, where)
-    columns = ", ".join(sorted(str(name) for name in record if name is not None)) or "none"
+    ask, answer = _pair(record, where)
+    prompt, response = record.get(ask), record.get(answer)
+    for name, value in ((ask, prompt), (answer, response)):
+        if not isinstance(value, str | None):
+            raise UsageError(f"{where}: {name} must be text, got {value!r}")
+    if response and response.strip():
+        return Row(prompt or "", response, where)
     raise UsageError(
-        f"{where}: a row needs a response that is not empty, in a column response, answer or text; "
-        f"its columns are {columns}"
+        f"{where}: a row needs a response that is not empty, in the column {answer}; "
+        f"{_columns(record)}"
     )
+
+
+def _pair(record: Mapping[str, Any], where: str) -> tuple[str, str]:
+    """The columns of prompt and response, by which of them are there, whatever they hold.
+
+    Raises:
+        UsageError: None or several of them fit.
+    """
+    asked = [name for name in ("prompt", "question") if name in record]
+    if "text" in record and asked:
+        raise UsageError(
+            f"{where}: text is a whole row and must not stand beside {asked[0]}; remove one"
+        )
+    found = [pair for pair in _COLUMNS if any(name in record for name in pair)]
+    whole = [pair for pair in found if all(name in record for name in pair)]
+    if whole or len(found) == 1:
+        return (whole or found)[0]
+    raise UsageError(
+        f"{where}: a row needs prompt and response, question and answer, or text; "
+        f"{_columns(record)}"
+    )
+
+
+def _columns(record: Mapping[str, Any]) -> str:
+    names = ", ".join(sorted(str(name) for name in record if name is not None)) or "none"
+    return f"its columns are {names}"
 
 
 def _records(

@@ -1,6 +1,7 @@
 """The demo's section on forgetting: a real text is learnt by heart, one topic of it forgotten."""
 
 import copy
+from typing import Any
 
 import torch
 
@@ -47,10 +48,8 @@ def section(*, quick: bool = False, seed: int = 0) -> Section:
     say(f"learnt {len(gone) + len(kept)} passages, mean extraction strength {strength:.2f}")
     task = Task(tokenizer, forget=gone, retain=kept)
     steps = 15 if quick else 40
-    outcomes = [
-        _forgotten(model, task, Training(WGA(), rectify=on, steps=steps, lr=1e-4, seed=seed))
-        for on in (False, True)
-    ]
+    plans = [Training(WGA(), rectify=on, steps=steps, lr=1e-4, seed=seed) for on in (False, True)]
+    outcomes = [_forgotten(model, task, plan) for plan in plans]
     count = sum(p.numel() for p in model.parameters())
     facts = {
         "text": "the language reference in Python's standard library (pydoc_data.topics)",
@@ -58,7 +57,7 @@ def section(*, quick: bool = False, seed: int = 0) -> Section:
         "model": f"Llama with {count:,} parameters, vocabulary {len(tokenizer)}, trained here",
         "extraction strength when learnt": round(strength, 3),
         "keep": KEEP,
-        **Training(WGA(), steps=steps, lr=1e-4, seed=seed).spec(),
+        **_settings(plans),
         "rows": task.content_hash()[:16],
     }
     return Section(
@@ -70,6 +69,12 @@ def section(*, quick: bool = False, seed: int = 0) -> Section:
         "gradient bent so as not to harm the rest. Training always takes too much; what counts is "
         "how much is forgotten when each model is brought back to the same retention.",
     )
+
+
+def _settings(plans: list[Training]) -> dict[str, Any]:
+    """What the runs share, and how each makes one gradient of its losses."""
+    shared = {name: value for name, value in plans[0].spec().items() if name != "combine"}
+    return {**{f"combine, {plan.name}": repr(plan.combine()) for plan in plans}, **shared}
 
 
 def _forgotten(model: torch.nn.Module, task: Task, training: Training) -> Outcome:

@@ -12,6 +12,7 @@ from limen.report.page import Page
 from limen.run.files import save
 from limen.run.folder import RunFolder
 from limen.run.provenance import fingerprint
+from limen.unlearn.evidence import answer, records
 from limen.unlearn.models import save_model
 from limen.unlearn.outcome import Outcome
 from limen.unlearn.scores.one_pass import Recall
@@ -46,18 +47,64 @@ def deposit(
     page: Page,
     result: Mapping[str, Any],
     tradeoff: Tradeoff | None = None,
+    merge: bool = True,
 ) -> Path:
     """Write model, curve and page; then the result, which marks the run as done.
+
+    `merge=False` writes a LoRA adapter alone, as `save_model` does.
 
     Returns:
         The path of the page.
     """
-    save_model(model, task.tokenizer, folder.path / "model")
+    save_model(model, task.tokenizer, folder.path / "model", merge=merge)
     if tradeoff is not None:
         save(tradeoff, folder.path / "tradeoff.json")
     report = page.write(folder.path / "report.html")
     folder.finish(result)
     return report
+
+
+def conclude(
+    folder: RunFolder,
+    found: Outcome,
+    *,
+    model: nn.Module,
+    task: Task,
+    keep: float,
+    facts: Mapping[str, Any],
+    title: str,
+    merge: bool = True,
+) -> Path:
+    """Deposit a calibrated model that stands at its operating point, with the page about it.
+
+    Args:
+        folder: The run's folder, open.
+        found: What the run came to.
+        model: The calibrated model.
+        task: Its rows.
+        keep: Share kept at the operating point.
+        facts: Settings to print, by name.
+        title: Of the page.
+        merge: Add an adapter to the weights; False writes the adapter alone.
+
+    Returns:
+        The path of the page.
+    """
+    page = Page(
+        title,
+        answer([found], keep=keep),
+        records([found], keep=keep, facts=facts),
+        subtitle=counted(task),
+    )
+    return deposit(
+        folder,
+        model=model,
+        task=task,
+        page=page,
+        result=summary(found, keep=keep),
+        tradeoff=found.tradeoff,
+        merge=merge,
+    )
 
 
 def summary(found: Outcome, *, keep: float) -> dict[str, Any]:

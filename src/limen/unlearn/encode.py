@@ -84,15 +84,18 @@ def encode(
     """
     name = f"row {index + 1}" + (f" ({row.where})" if row.where else "")
     response = _plain(tokenizer, row.response)
-    if row.response and not _known(tokenizer, response):
-        raise UsageError(f"{name}: the tokenizer must know the response; it has no token for it")
+    lost = _unknown(tokenizer, row.response, response)
+    if lost:
+        raise UsageError(
+            f"{name}: the tokenizer must know the response; it has no token for {lost}"
+        )
     if eos:
         if tokenizer.eos_token_id is None:
             raise UsageError(
                 "eos=True needs a tokenizer with an end-of-sequence token; it has none"
             )
         response = [*response, tokenizer.eos_token_id]
-    context = _context(tokenizer, row.prompt, template=template)
+    context = _context(tokenizer, row, template=template)
     ids = [*context, *response]
     if not ids:
         raise UsageError(f"{name} must hold at least one token; prompt and response are empty")
@@ -151,16 +154,20 @@ def require_fit(model: nn.Module, encoded: Sequence[Encoded]) -> None:
 
 
 def _context(
-    tokenizer: "transformers.PreTrainedTokenizerBase", prompt: str, *, template: str
+    tokenizer: "transformers.PreTrainedTokenizerBase", row: Row, *, template: str
 ) -> list[int]:
     known = ("auto", "chat", "plain")
     if template not in known:
         raise UsageError(f"template={template!r} must be one of {nearest(template, known)}")
     if template == "chat" and not tokenizer.chat_template:
         raise UsageError("template='chat' needs a tokenizer with a chat template; take 'plain'")
-    if template == "plain" or not tokenizer.chat_template or (template == "auto" and not prompt):
-        return [*_front(tokenizer), *_plain(tokenizer, prompt)]
-    turn = [{"role": "user", "content": prompt}]
+    if (
+        template == "plain"
+        or not tokenizer.chat_template
+        or (template == "auto" and not row.prompt)
+    ):
+        return [*_front(tokenizer, row), *_plain(tokenizer, row.prompt)]
+    turn = [{"role": "user", "content": row.prompt}]
     return list(
         tokenizer.apply_chat_template(
             turn, add_generation_prompt=True, tokenize=True, return_dict=False
@@ -173,13 +180,22 @@ def _plain(tokenizer: "transformers.PreTrainedTokenizerBase", text: str) -> list
     return list(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
 
 
-def _front(tokenizer: "transformers.PreTrainedTokenizerBase") -> list[int]:
-    """The special tokens that the tokenizer puts before any text."""
-    bare = _plain(tokenizer, "a")
-    full = list(tokenizer("a")["input_ids"])
-    starts = (i for i in range(len(full)) if full[i : i + len(bare)] == bare)
-    return full[: next(starts, 0)]
+def _front(tokenizer: "transformers.PreTrainedTokenizerBase", row: Row) -> list[int]:
+    """The special tokens that the tokenizer puts before a text."""
+    if not getattr(tokenizer, "is_fast", False):
+        text = -1  # stands for a text of one token
+        whole = tokenizer.build_inputs_with_special_tokens([text])
+        return list(whole[: whole.index(text)])
+    full = tokenizer(row.prompt + row.response, return_special_tokens_mask=True, verbose=False)
+    added = full["special_tokens_mask"]
+    return list(full["input_ids"][: added.index(0)]) if 0 in added else []
 
 
-def _known(tokenizer: "transformers.PreTrainedTokenizerBase", ids: list[int]) -> bool:
-    return any(token != tokenizer.unk_token_id for token in ids)
+def _unknown(
+    tokenizer: "transformers.PreTrainedTokenizerBase", text: str, ids: Sequence[int]
+) -> str:
+    """How much of a text the tokenizer has no token for: "", "it" or "some of it"."""
+    unknown = tokenizer.unk_token_id
+    if not text or (ids and (unknown not in ids or str(tokenizer.unk_token) in text)):
+        return ""
+    return "it" if all(token == unknown for token in ids) else "some of it"

@@ -67,7 +67,7 @@ def records(outcomes: Sequence[Outcome], *, keep: float, facts: Mapping[str, Any
         ),
     ]
     found += _conflict(outcomes)
-    return [*found, Facts({**facts, **_origin()}, title="How to do it again")]
+    return [*found, Facts({**facts, **origin()}, title="How to do it again")]
 
 
 def table(outcomes: Sequence[Outcome]) -> Table:
@@ -114,7 +114,10 @@ def _conflict(outcomes: Sequence[Outcome]) -> list[Record]:
     if not rectified:
         return []
     steps = range(1, len(rectified[0].history) + 1)
-    angles = {o.name: [row["angle"] for row in o.history] for o in rectified}
+    angles = {
+        o.name: [row.get("update_angle", row["angle"]) for row in o.history] for o in rectified
+    }
+    first, word = _bent(rectified)
     times = "; ".join(
         f"{o.name}: {sum(row['rectified'] for row in o.history):.0f} of {len(o.history)} steps"
         for o in rectified
@@ -124,15 +127,26 @@ def _conflict(outcomes: Sequence[Outcome]) -> list[Record]:
             list(steps),
             angles,
             title="Where forgetting and keeping disagree",
-            y_name="angle between the gradients [degrees]",
+            y_name=f"angle between {first} [degrees]",
             reference=90.0,
             caption="Above 90 degrees a step that forgets would also harm what is to be kept, and "
-            f"the gradient is bent. Bent in {times}.",
+            f"{word} is bent. Bent in {times}.",
         )
     ]
 
 
-def _origin() -> dict[str, Any]:
+def _bent(rectified: Sequence[Outcome]) -> tuple[str, str]:
+    """What the angle lies between, and what surgery bends: gradients, or the optimiser's steps."""
+    on_update = {"update_angle" in o.history[0] for o in rectified}
+    if on_update == {True}:
+        return "the optimiser's step and the retain gradient", "the step"
+    if on_update == {False}:
+        return "the gradients", "the gradient"
+    return "gradient, or step on the update, and the retain gradient", "the gradient or the step"
+
+
+def origin() -> dict[str, Any]:
+    """Where the numbers come from: command, machine and versions, as facts for a page."""
     known = environment()
     packages = known.pop("packages")
     versions = ", ".join(f"{name} {version}" for name, version in packages.items())

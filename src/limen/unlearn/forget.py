@@ -9,13 +9,11 @@ from torch import nn
 from limen._core.errors import UsageError
 from limen.algebra.vector import ParamVector
 from limen.measure.tradeoff import Tradeoff
-from limen.report.page import Page
 from limen.run.folder import RunFolder
 from limen.unlearn.calibrate import mixed
 from limen.unlearn.data import Source
-from limen.unlearn.deposit import counted, deposit, settings, summary
+from limen.unlearn.deposit import conclude, settings
 from limen.unlearn.encode import context_length
-from limen.unlearn.evidence import answer, records
 from limen.unlearn.mixing import Mixing
 from limen.unlearn.outcome import Outcome, outcome
 from limen.unlearn.step import Objective
@@ -66,6 +64,7 @@ def forget(
     keep: float = 0.95,
     into: str | Path | None = None,
     training: Training | None = None,
+    merge: bool = True,
 ) -> Forgotten:
     """Make a model forget rows, and give back as much of it as keeps `keep` of the rest.
 
@@ -84,6 +83,7 @@ def forget(
         keep: Share of the retain rows' extraction strength to keep, in (0, 1].
         into: Run folder: `model/`, `tradeoff.json`, `report.html`, `result.json`, checkpoints.
         training: Steps, learning rate and the rest; `objective` and `rectify` go before it.
+        merge: Write a LoRA model whole; False writes its adapter alone, at the calibrated scale.
 
     Returns:
         The calibrated model, the trade-off and the page.
@@ -120,19 +120,15 @@ def forget(
     folder = RunFolder(into)
     with folder.opened(facts):
         found = _run(mixing, plan, keep=keep, into=folder.path)
-        page = Page(
-            "Forgotten, and at what price",
-            answer([found], keep=keep),
-            records([found], keep=keep, facts=facts),
-            subtitle=counted(task),
-        )
-        report = deposit(
+        report = conclude(
             folder,
+            found,
             model=model,
             task=task,
-            page=page,
-            result=summary(found, keep=keep),
-            tradeoff=found.tradeoff,
+            keep=keep,
+            facts=facts,
+            title="Forgotten, and at what price",
+            merge=merge,
         )
     return Forgotten(model, found.tradeoff, report, found)
 

@@ -25,7 +25,7 @@ def with_lora(model: Any, rank: int, *, seed: int = 0) -> Any:
         A PEFT model around the same weights.
 
     Raises:
-        UsageError: `rank` is below 1.
+        UsageError: `rank` is below 1, or the model has an adapter.
 
     Reference:
         Hu et al., LoRA: Low-Rank Adaptation of Large Language Models, ICLR 2022.
@@ -39,6 +39,8 @@ def with_lora(model: Any, rank: int, *, seed: int = 0) -> Any:
     """
     if rank < 1:
         raise UsageError(f"rank={rank} must be at least 1")
+    if getattr(model, "peft_config", None):
+        raise UsageError("model must not carry an adapter already; merge it first")
     peft = require("peft", extra="llm")
     config = peft.LoraConfig(
         r=rank,

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from limen._core.errors import UsageError
 from limen.algebra.blend import blend
 from limen.algebra.shifted import placed
-from limen.run.progress import progress
+from limen.run.progress import progress, say
 from limen.unlearn.scores.one_pass import Recall, recall
 
 Before = nn.Module | Mapping[str, Tensor] | str | Path | None
@@ -129,6 +129,12 @@ def search(mixing: Mixing, *, keep: float, tolerance: float, grid: int) -> None:
             mixing.score(weight)
             advance(note=f"weight {weight:.2f}")
         low = max(weight for weight in weights if mixing.kept(weight) >= bar)
+        short = [weight for weight in weights if weight < low and mixing.kept(weight) < bar]
+        if short:
+            say(
+                f"retention does not fall steadily: weight {short[0]:.2f} keeps too little, "
+                f"{low:.2f} enough; read the whole curve"
+            )
         high = min((weight for weight in weights if weight > low), default=low)
         for _ in range(halvings):
             if high - low > tolerance:
@@ -139,6 +145,9 @@ def search(mixing: Mixing, *, keep: float, tolerance: float, grid: int) -> None:
 
 def weights_of(before: Before, model: nn.Module) -> Mapping[str, Tensor] | None:
     """The parameters of the model before that belong to `model`, by name.
+
+    None where scaling the adapter of `model` leads back to it: nothing was given, or the very
+    weights that the adapter lies on.
 
     Raises:
         UsageError: They do not fit the model, or nothing was given and no adapter's scale leads
@@ -151,6 +160,9 @@ def weights_of(before: Before, model: nn.Module) -> Mapping[str, Tensor] | None:
         from limen.unlearn.models import load_model
 
         before = load_model(before)
+    if isinstance(before, nn.Module) and _adapters(model) and not _adapters(before):
+        _require_base(model, before)
+        return None
     params = dict(model.named_parameters())
     needed = {name for name, p in params.items() if p.requires_grad}
     if isinstance(before, nn.Module):
@@ -181,6 +193,29 @@ def _mean(scores: Recall) -> float:
 def _beside(value: Tensor, other: Tensor) -> Tensor:
     """On the other's device, and not narrower: `blend` answers in the type of its first."""
     return value.to(other.device, torch.promote_types(value.dtype, other.dtype))
+
+
+def _require_base(model: nn.Module, before: nn.Module) -> None:
+    """Without its adapter the model must be the one before; then the adapter can be scaled.
+
+    Raises:
+        UsageError: It is another, or more than an adapter was trained.
+    """
+    base = {
+        name.removeprefix("base_model.model.").replace(".base_layer.", "."): p
+        for name, p in model.named_parameters()
+        if not {"lora_A", "lora_B"} & set(name.split("."))
+    }
+    known = dict(before.named_parameters())
+    if base.keys() != known.keys() or not all(
+        p.shape == known[name].shape and torch.equal(p, known[name].to(p))
+        for name, p in base.items()
+    ):
+        raise UsageError(
+            "before must be the model that the adapter lies on; its weights are others: merge the "
+            "adapter first (save_model does), then all weights are mixed"
+        )
+    _require_scalable(model)
 
 
 def _require_scalable(model: nn.Module) -> None:

@@ -11,8 +11,8 @@ import torch.distributed as dist
 
 from limen._core.errors import UsageError
 from limen._core.streams import torch_stream
-from limen.unlearn.data import Source, overlap, read_rows
-from limen.unlearn.encode import encode_all
+from limen.unlearn.data import Row, Source, overlap, read_rows
+from limen.unlearn.encode import Encoded, encode_all
 from limen.unlearn.tokens import Tokens, collate
 
 if TYPE_CHECKING:
@@ -51,7 +51,8 @@ class Task:
         allow_overlap: Accept rows that are both to be forgotten and to be kept.
 
     Raises:
-        UsageError: Unreadable or empty rows, the same row in both sets, too long a row.
+        UsageError: Unreadable or empty rows, the same row in both sets, too long a row, a row
+            without a token to be predicted.
 
     Example:
         >>> import tokenizers, transformers
@@ -89,6 +90,8 @@ class Task:
             encode_all(tokenizer, rows, template=template, eos=eos, max_length=max_length)
             for rows in (self.forget_rows, self.retain_rows)
         )
+        _require_answers(self.forget, self.forget_rows, side="forget")
+        _require_answers(self.retain, self.retain_rows, side="retain")
 
     def content_hash(self) -> str:
         """SHA-256 over all token ids and answer positions of both sets, in order."""
@@ -134,8 +137,9 @@ class PairedBatches:
 
     Every epoch shuffles the rows to forget and cuts them into batches whose sizes differ by at
     most one; nothing is dropped, nothing comes twice. The rows to keep follow a shuffled order of
-    their own, without replacement until all were seen, then shuffled anew; row j of the one order
-    is paired with row j of the other. Ranks take disjoint, non-empty parts of each batch.
+    their own: within an epoch none comes twice before all came once, and the next epoch shuffles
+    anew, whether all were seen or not. Row j of the one order is paired with row j of the other.
+    Ranks take disjoint, non-empty parts of each batch.
 
     Args:
         task: The rows.
@@ -206,6 +210,13 @@ class PairedBatches:
             mine = range(first, first + self.retain_size)
         return Pair(forget, collate([self.task.retain[i] for i in self._retained(mine, epoch)]))
 
+    def __repr__(self) -> str:
+        """What decides the batches; a run that resumes must have the same."""
+        return (
+            f"PairedBatches(size={self.size}, retain_size={self.retain_size}, seed={self.seed}, "
+            f"rows={self.task.content_hash()[:12]})"
+        )
+
     def forget_batches(self) -> Iterator[Tokens]:
         """Every row to forget once, in its set's order, `size` at a time; the same on all ranks."""
         for start in range(0, len(self.task.forget), self.size):
@@ -216,6 +227,20 @@ class PairedBatches:
         laps = {j // count for j in positions}
         order = {lap: _permutation(count, self.seed, "retain", epoch, lap) for lap in laps}
         return [order[j // count][j % count] for j in positions]
+
+
+def _require_answers(encoded: Sequence[Encoded], rows: Sequence[Row], *, side: str) -> None:
+    """Each row has a token that one before it predicts.
+
+    Raises:
+        UsageError: One has none.
+    """
+    for item, row in zip(encoded, rows, strict=True):
+        if len(item.ids) == item.answer:
+            place = f"row {item.row + 1}" + (f" ({row.where})" if row.where else "")
+            raise UsageError(
+                f"{side}, {place} holds no token to be predicted; give it a prompt or more text"
+            )
 
 
 def _permutation(count: int, seed: int, *names: object) -> Sequence[int]:

@@ -1,5 +1,7 @@
 """How to train a forgetting, in one place for the function, the command and the recipes."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -9,8 +11,12 @@ import torch
 from torch import nn
 
 from limen._core.errors import UsageError
+from limen._core.streams import seed_for
+from limen.run.progress import say
+from limen.train import ranks
 from limen.train.fit import fit
 from limen.train.loop import Loop
+from limen.train.randomness import undisturbed
 from limen.train.rectify import Rectify
 from limen.train.state import State
 from limen.train.weighted import Weighted
@@ -30,8 +36,9 @@ class Training:
         objective: The loss on the forget rows.
         rectify: True for `Rectify` with its defaults, False for the plain gradient, or a function
             that makes the `Rectify` wanted.
-        retain: NLL() or KL() on the retain rows, added to the objective with `weight`; None adds
-            nothing (a rectified run still uses the retain rows' NLL as its guard).
+        retain: NLL() or, without `rectify`, KL() on the retain rows, added to the objective with
+            `weight`; None adds nothing (a rectified run still has the retain rows' NLL as its
+            guard).
         weight: Factor of the retain loss.
         steps: Optimiser steps.
         lr: Learning rate of AdamW, constant.
@@ -39,12 +46,12 @@ class Training:
         accumulate: Micro-batches to a step.
         clip: Largest gradient norm, after rectification; None for no clipping.
         weight_decay: Of AdamW.
-        seed: Decides the order of the rows.
+        seed: Decides every random number: the order of the rows, and dropout.
         save_every: Steps between checkpoints.
         precision: "no" or "bf16" (autocast over the weights' own type).
 
     Raises:
-        UsageError: A value out of range.
+        UsageError: A value out of range, or KL as the guard of a rectified run.
 
     Example:
         >>> Training(steps=40).combine()
@@ -75,6 +82,11 @@ class Training:
             raise UsageError(f"weight={self.weight} must be finite and not negative")
         if not 0 <= self.weight_decay < 1:
             raise UsageError(f"weight_decay={self.weight_decay} must lie between 0 and 1")
+        if self.rectify and isinstance(self.retain, KL):
+            raise UsageError(
+                "retain=KL() cannot be the guard of a rectified run: its gradient vanishes at the "
+                "start; take NLL() or rectify=False"
+            )
         self.step()  # these three check what is theirs
         self.combine()
         self.loop()
@@ -82,7 +94,10 @@ class Training:
     @property
     def name(self) -> str:
         """The method in words."""
-        return type(self.objective).__name__ + (" rectified" if self.rectify else "")
+        combine = self.combine()
+        surgery = " rectified" if isinstance(combine, Rectify) else ""
+        place = " on the update" if getattr(combine, "on", None) == "update" else ""
+        return type(self.objective).__name__ + surgery + place
 
     def step(self) -> Step:
         """The losses. A rectified run needs the retain rows' loss, its guard, whole in any case."""
@@ -110,7 +125,7 @@ class Training:
         )
 
     def run(self, model: nn.Module, task: Task, *, into: Path | None = None, label: str) -> State:
-        """Train `model` in place; with `into` the same call resumes.
+        """Train `model` in place; with `into` the same call resumes. Global generators stay.
 
         Raises:
             UsageError: Rectified or with a retain loss, but the task has no retain rows; or rows
@@ -118,15 +133,17 @@ class Training:
         """
         self.check(task)
         require_fit(model, [*task.forget, *task.retain])
-        return fit(
-            model,
-            self.step(),
-            task.batches(self.batch, seed=self.seed),
-            steps=self.steps,
-            optimizer=self.optimizer,
-            combine=self.combine(),
-            loop=self.loop(into=into, label=label),
-        )
+        self._warn_of_rounding(model)
+        with seeded(model, seed_for(self.seed, "training", ranks.rank())):
+            return fit(
+                model,
+                self.step(),
+                task.batches(self.batch, seed=self.seed),
+                steps=self.steps,
+                optimizer=self.optimizer,
+                combine=self.combine(),
+                loop=self.loop(into=into, label=label),
+            )
 
     def check(self, task: Task) -> None:
         """Refuse a task without retain rows where they are needed.
@@ -160,3 +177,26 @@ class Training:
             "seed": self.seed,
             "precision": self.precision,
         }
+
+    def _warn_of_rounding(self, model: nn.Module) -> None:
+        """AdamW moves a weight by about `lr`, and rounds to the weights' own type."""
+        narrow = (torch.bfloat16, torch.float16)
+        for dtype in narrow:
+            trained = [p for p in model.parameters() if p.requires_grad and p.dtype == dtype]
+            rms = max(
+                (float(p.detach().float().square().mean().sqrt()) for p in trained), default=0.0
+            )
+            if self.lr < torch.finfo(dtype).eps / 2 * rms and ranks.rank() == 0:
+                name = str(dtype).removeprefix("torch.")
+                say(f"steps of lr={self.lr:g} round away in {name}; use --dtype float32")
+
+
+@contextmanager
+def seeded(model: nn.Module, seed: int) -> Iterator[None]:
+    """Inside the block the generators of the CPU and of the model's devices start from `seed`."""
+    cuda = sorted({p.device.index for p in model.parameters() if p.is_cuda})
+    with undisturbed(), torch.random.fork_rng(devices=cuda):
+        torch.default_generator.manual_seed(seed)
+        for index in cuda:
+            torch.cuda.default_generators[index].manual_seed(seed)
+        yield
