@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-collect_ignore_glob = ["conftest.py", "*/conftest.py"]  # several of one name, and no doctest in them
+collect_ignore_glob = ["conftest.py", "*/conftest.py"]  # several of one name, no doctests
 torch.set_num_threads(1)
 settings.register_profile("house", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("house")

@@ -95,7 +95,7 @@ def test_killed_at_twenty_random_moments_it_ends_with_the_same_bits(start, given
     """Moments from the first import to the last file; a finished run makes way for a new one."""
 
     def command(into):
-        return start("unlearn", "train", *given.options(into=into, steps=400, lr=1e-3))
+        return start("unlearn", "train", *given.options(into=into, steps=250, lr=1e-3))
 
     def finished(into):
         process = command(into)

@@ -130,9 +130,9 @@ def test_the_same_process_may_hold_it_twice_and_lets_go_once(folder):
 def test_leftovers_of_a_killed_run_are_cleared(folder):
     with folder.opened(SPEC):
         pass
-    (folder.path / ".result.json.abcd1234").mkdir()
+    (folder.path / ".result.json.limen-abcd1234").mkdir()
     with folder.opened(SPEC):
-        assert not (folder.path / ".result.json.abcd1234").exists()
+        assert not (folder.path / ".result.json.limen-abcd1234").exists()
 
 
 def test_the_result_is_there_when_the_run_has_finished(folder):

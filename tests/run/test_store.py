@@ -108,12 +108,13 @@ def test_what_is_no_json_is_a_usage_error(tmp_path, text):
 
 
 def test_leftovers_go_and_everything_else_stays(tmp_path):
-    (tmp_path / ".log.jsonl.abcd1234").mkdir()
+    (tmp_path / ".log.jsonl.limen-abcd1234").mkdir()
+    (tmp_path / ".git.disabled").mkdir()
     (tmp_path / ".lock").write_text("")
     (tmp_path / ".log.jsonl.file1234").write_text("a file is no nest")
     (tmp_path / "model").mkdir()
     clear_leftovers(tmp_path)
-    assert names(tmp_path) == [".lock", ".log.jsonl.file1234", "model"]
+    assert names(tmp_path) == [".git.disabled", ".lock", ".log.jsonl.file1234", "model"]
 
 
 class KilledError(BaseException):

@@ -104,6 +104,7 @@ def test_a_finished_run_does_no_work_again(tmp_path, uninterrupted):
     def never(model, batch):
         raise AssertionError("the run was finished")
 
+    never.__qualname__ = two_losses.__qualname__
     state = run(tmp_path, step=never)
     assert identical(outcome(state), uninterrupted)
     assert state.values == state.history[-1]
@@ -248,9 +249,9 @@ def test_what_a_killed_writer_left_is_cleared(tmp_path, uninterrupted):
     with pytest.raises(CrashError):
         run(tmp_path, callbacks=[CrashAt(4)])
     nests = [
-        tmp_path / ".log.jsonl.abcdefgh",
-        tmp_path / "checkpoint" / ".latest.abcdefgh",
-        tmp_path / "checkpoint" / "step-000008" / ".rank0.safetensors.abcdefgh",
+        tmp_path / ".log.jsonl.limen-abcdefgh",
+        tmp_path / "checkpoint" / ".latest.limen-abcdefgh",
+        tmp_path / "checkpoint" / "step-000008" / ".rank0.safetensors.limen-abcdefgh",
     ]
     for nest in nests:
         nest.mkdir(parents=True)
@@ -290,7 +291,7 @@ def test_a_full_disk_is_one_sentence_and_the_last_checkpoint_stands(
         ({"clip": 1.0}, "clip was None there and is 1.0"),
         ({"optimizer": torch.optim.SGD}, "optimizer was AdamW there and is SGD"),
         ({"combine": limen.Weighted()}, r"combine was Rectify\(.* and is Weighted"),
-        ({"step": Remembering()}, "parts was .* and is .*'step'"),
+        ({"step": Remembering()}, "step was .* and is .*Remembering"),
         ({"steps": 2}, "already holds step 3, past steps=2"),
     ],
     ids=lambda part: next(iter(part)) if isinstance(part, dict) else "",

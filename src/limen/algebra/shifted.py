@@ -77,9 +77,11 @@ def _restored(model: nn.Module, named: Mapping[str, Tensor]) -> Iterator[dict[st
     if unknown:
         raise UsageError(f"every name must be a parameter of the model; {unknown} are not")
     kept = {name: params[name].detach().clone() for name in named}
+    torch.clear_autocast_cache()  # it holds casts of the weights and does not see them move
     try:
         yield params
     finally:
+        torch.clear_autocast_cache()
         reshard(model)
         with torch.no_grad():
             for name, value in kept.items():

@@ -20,9 +20,9 @@ from limen.run.provenance import command, fingerprint
 from limen.train.rectify import Rectify
 from limen.unlearn.calibrate import mixed
 from limen.unlearn.data import Row
-from limen.unlearn.deposit import counted, deposit, settings, strengths, summary
+from limen.unlearn.deposit import conclude, counted, deposit, settings, strengths
 from limen.unlearn.encode import require_fit
-from limen.unlearn.evidence import PROTOCOL, SCORE_COLUMNS, answer, records, scores_row
+from limen.unlearn.evidence import PROTOCOL, SCORE_COLUMNS, scores_row
 from limen.unlearn.lora import with_lora
 from limen.unlearn.outcome import outcome
 from limen.unlearn.training import Training
@@ -213,19 +213,14 @@ def calibrate(
     with folder.opened(facts):
         found = outcome(mixing, name="calibrated", keep=keep, history=[])
         mixing.settle(float(found.point.knob))
-        page = Page(
-            "Calibrated to equal retention",
-            answer([found], keep=keep),
-            records([found], keep=keep, facts=facts),
-            subtitle=counted(task),
-        )
-        deposit(
+        conclude(
             folder,
+            found,
             model=model,
             task=task,
-            page=page,
-            result=summary(found, keep=keep),
-            tradeoff=found.tradeoff,
+            keep=keep,
+            facts=facts,
+            title="Calibrated to equal retention",
         )
     _tell(into, as_json=as_json)
 

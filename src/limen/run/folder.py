@@ -1,5 +1,6 @@
 """A run directory: one configuration, one user at a time, and a log that survives a kill."""
 
+import errno
 import fcntl
 import json
 import os
@@ -152,6 +153,8 @@ def _lock_file(path: Path) -> TextIO:
         path.mkdir(parents=True, exist_ok=True)
         return os.fdopen(os.open(path / _LOCK, os.O_RDWR | os.O_CREAT, 0o644), "r+")
     except OSError as failure:
+        if failure.errno == errno.ENOSPC:
+            raise WorkError(f"{path} could not be written: {failure.strerror}") from None
         raise UsageError(
             f"into={path} must be a folder we may write to: {failure.strerror}"
         ) from None

@@ -21,7 +21,7 @@ from limen.run.cell import Cell
 from limen.run.folder import RunFolder
 from limen.run.progress import progress, say
 from limen.run.provenance import environment
-from limen.run.store import read_json, write_json
+from limen.run.store import clear_leftovers, read_json, write_json
 
 Done = list[tuple[Cell, dict[str, Any]]]
 
@@ -143,6 +143,8 @@ def run_recipe(
     if engine == "ray":
         require("ray", extra="ray")
     with RunFolder(into).opened({"recipe": recipe.path.stem}):
+        for folder in (into / "cells", recipe.results.parent):
+            clear_leftovers(folder)
         todo = [cell for cell in wanted if not _file(into, cell).is_file()]
         say(f"{recipe.path.stem}: {len(wanted)} cells, {len(wanted) - len(todo)} done before")
         engines = {"local": _local, "ray": _ray}
@@ -174,12 +176,13 @@ def _conclude(recipe: Recipe, into: Path, cells: Sequence[Cell], *, needs_data: 
     }
     page = recipe.module.page(done)
     write_json(into / "result.json", {**record, "summary": page.to_dict()})
+    written = page.write(into / "report.html")
     if not skipped:
         # What is committed names no folder of the machine that ran it.
         command = f"limen run {recipe.path.parent.name}/{recipe.path.name}"
         public = {**environment(), "command": command + (" --data DIR" if needs_data else "")}
         write_json(recipe.results, {**record, "environment": public, "summary": page.to_dict()})
-    return page.write(into / "report.html")
+    return written
 
 
 def _file(into: Path, cell: Cell) -> Path:

@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 
 from limen._core.errors import UsageError, WorkError
 
+_NEST = ".limen-"  # marks our temporary folders among other hidden ones
 _ASIDE = ".old"  # where the old folder waits; no finished folder is called that
 
 
@@ -45,7 +46,7 @@ def replacing(path: Path) -> Iterator[Path]:
     nest: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        nest = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        nest = Path(tempfile.mkdtemp(prefix=f".{path.name}{_NEST}", dir=path.parent))
         yield nest / path.name
         _flush(nest / path.name)
         _take_place(nest, path)
@@ -88,10 +89,10 @@ def clear_leftovers(folder: Path) -> None:
     A writer killed between the two renames that replace a folder had already finished: its new
     folder takes its place.
     """
-    for nest in folder.glob(".*.????????"):
+    for nest in folder.glob(f".*{_NEST}????????"):
         if not nest.is_dir() or nest.is_symlink():
             continue
-        target = folder / nest.name[1:-9]
+        target = folder / nest.name[1:].rpartition(_NEST)[0]
         new = nest / target.name
         if (nest / _ASIDE).exists() and new.exists() and not target.exists():
             new.rename(target)

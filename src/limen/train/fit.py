@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -95,6 +96,7 @@ def fit(
         combine=combine or Weighted(),
         callbacks=callbacks,
         loop=loop or Loop(),
+        batches=batches,
     )
     source = as_batches(batches, resumable=run.into is not None)
     with ExitStack() as stack:
@@ -103,7 +105,8 @@ def fit(
         stop = stack.enter_context(asked_to_stop(active=run.into is not None))
         stack.enter_context(in_mode(model, training=True))
         if not run.resumed() and hasattr(step, "prepare"):
-            step.prepare(model, batches)
+            with run.precision():
+                step.prepare(model, batches)
         run.go(source, stop)
     return run.state
 
@@ -120,6 +123,8 @@ class _Run:
     schedule: LRScheduler | None
     device: torch.device
     into: Path | None
+    batches: str
+    defaults: str
     parts: dict[str, Stateful] = field(default_factory=dict)
 
     def go(self, batches: Batches, stop: threading.Event) -> None:
@@ -131,16 +136,20 @@ class _Run:
             while state.step < state.steps:
                 self.one(batches)
                 advance(note=_note(state.values))
-                stopping = self.into is not None and ranks.anyone(
-                    asks=stop.is_set(), device=self.device
-                )
+                stopping = self.asked(stop)
                 if self.due() or stopping:
                     self.save()
                 if stopping:
-                    raise InterruptedRun(
-                        f"stopped after step {state.step} of {state.steps}, checkpoint saved; "
-                        "the same command continues"
-                    )
+                    break
+        if self.asked(stop):
+            raise InterruptedRun(
+                f"stopped after step {state.step} of {state.steps}, checkpoint saved; "
+                "the same command continues"
+            )
+
+    def asked(self, stop: threading.Event) -> bool:
+        """Whether any process was asked to stop a run that can be continued."""
+        return self.into is not None and ranks.anyone(asks=stop.is_set(), device=self.device)
 
     def one(self, batches: Batches) -> None:
         state, combine, window = self.state, self.combine, self.loop.accumulate
@@ -152,8 +161,7 @@ class _Run:
         values = self.backward(micro)
         ranks.average_grads_(state.params.values())
         numbers = combine.finish()
-        if self.loop.clip is not None:
-            clip_(state.grads, self.loop.clip)
+        self.bound_gradient()
         for callback in self.callbacks:
             callback.before_update(state)
         reshard(state.model)  # a callback's forward may have left gathered weights behind
@@ -228,6 +236,25 @@ class _Run:
             f"{f' ({blame})' if blame else ''}; {kept}; lower the learning rate or clip"
         )
 
+    def bound_gradient(self) -> None:
+        """Clip, if asked for; a finite loss may have an infinite gradient, as sqrt has at 0.
+
+        Raises:
+            WorkError: So it has; no step was taken.
+        """
+        if self.loop.clip is not None:
+            clip_(self.state.grads, self.loop.clip)
+            return
+        if hasattr(self.combine, "guard"):  # surgery has looked already
+            return
+        grads = [g.to_local() if isinstance(g, DTensor) else g for g in self.state.grads.values()]
+        bad = bool(grads) and not isfinite(float(nn.utils.get_total_norm(grads)))
+        if ranks.anyone(asks=bad, device=self.device):
+            raise WorkError(
+                f"the gradient is infinite or not a number at step {self.state.step}; no step was "
+                "taken with it; lower the learning rate or change the loss"
+            )
+
     def precision(self) -> AbstractContextManager[None]:
         if self.loop.mixed == "bf16":
             return torch.autocast(self.device.type, dtype=torch.bfloat16)
@@ -249,10 +276,17 @@ class _Run:
             save_checkpoint(folder, self.state, parts=self.parts, identity=self.identity())
 
     def resumed(self) -> bool:
-        """Take up the latest checkpoint and the log up to it, where there is one."""
+        """Take up the latest checkpoint and the log up to it, where there is one.
+
+        Raises:
+            UsageError: The folder's log is not a training's.
+        """
         if self.into is None:
             return False
         folder = RunFolder(self.into)
+        if (self.into / "log.jsonl").exists() and not (self.into / "checkpoint").is_dir():
+            raise UsageError(f"into={self.into} holds a log.jsonl of something else; name another")
+        (self.into / "checkpoint").mkdir(parents=True, exist_ok=True)
         found = load_checkpoint(
             self.into / "checkpoint", self.state, parts=self.parts, identity=self.identity()
         )
@@ -276,7 +310,11 @@ class _Run:
             "parameters": str(sum(p.numel() for p in self.state.params.values())),
             "names": hashlib.sha256(repr(shapes).encode()).hexdigest()[:12],
             "optimizer": type(self.state.optimizer).__name__,
+            "optimizer's settings": self.defaults,
+            "step": _told(self.step),
+            "batches": self.batches,
             "combine": _told(self.combine),
+            "precision": self.loop.mixed,
             "accumulate": self.loop.accumulate,
             "clip": self.loop.clip,
         }
@@ -291,6 +329,7 @@ def _prepared(
     combine: Combine,
     callbacks: Sequence[Callback],
     loop: Loop,
+    batches: Any,
 ) -> _Run:
     if isinstance(model, DistributedDataParallel):
         raise UsageError("model must not be wrapped in DDP: pass the module, or fully_shard it")
@@ -316,6 +355,8 @@ def _prepared(
         schedule=schedule,
         device=next(iter(params.values())).device,
         into=Path(loop.into) if loop.into is not None else None,
+        batches=_told(batches) if not isinstance(batches, list | tuple) else "a list",
+        defaults=_plain(optimizer.defaults),
     )
     named = {"optimizer": optimizer, "schedule": schedule, "combine": combine, "step": step}
     watchers = {f"callback {i}": callback for i, callback in enumerate(callbacks)}
@@ -373,7 +414,14 @@ def _values(row: Mapping[str, float | None]) -> dict[str, float]:
 
 def _told(part: object) -> str:
     """A part's settings, where it can tell them; never where it lies in memory."""
-    return type(part).__name__ if type(part).__repr__ is object.__repr__ else repr(part)
+    said = repr(part)
+    return getattr(part, "__qualname__", type(part).__name__) if " at 0x" in said else said
+
+
+def _plain(settings: Mapping[str, Any]) -> str:
+    """An optimiser's settings that are numbers, words or pairs of them."""
+    kinds = bool | int | float | str | tuple | None
+    return repr({k: v for k, v in settings.items() if isinstance(v, kinds)})
 
 
 def _note(values: dict[str, float]) -> str:

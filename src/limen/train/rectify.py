@@ -115,7 +115,7 @@ class Rectify:
             self._back = Back(params)
             reshard(params)
             params = {n: p for n, p in params.named_parameters() if p.requires_grad}
-        if not self.average:
+        if self.average.keys() != params.keys():
             self.average = {n: torch.zeros_like(p, dtype=_wide(p)) for n, p in params.items()}
         elif self._loaded:
             self.average = {n: ranks.like(self.average[n], p) for n, p in params.items()}
