@@ -15,7 +15,7 @@ import resumed_run
 import torch
 from resumed_run import outcome, run
 from torch.utils.data import DataLoader
-from training_toys import bits, net, one_loss, pairs, same
+from training_toys import bits, net, one_loss, pairs, same, two_losses
 
 import limen
 from limen import Loop
