@@ -197,13 +197,14 @@ def test_a_model_that_knows_nothing_of_the_rows(limen, given, tmp_path):
         ({"ema": 0}, r"ema=0.0 must lie in \(0, 1\]"),
         ({"lr": 0}, r"lr=0.0 must lie between 0 and 1"),
         ({"lr": "nan"}, r"lr=nan must lie between 0 and 1"),
-        ({"weight": "inf"}, r"weight=inf must be finite"),
+        ({"retain_loss": "NLL", "weight": "inf"}, r"weight=inf must be finite"),
+        ({"weight": 2}, r"--weight is the factor of a retain loss"),
         ({"weight_decay": 2}, r"weight_decay=2.0 must lie between 0 and 1"),
         ({"retain": None}, r"--retain is needed to know what was kept"),
         ({"template": "chatty"}, r"template='chatty' must be one of chat, "),
         ({"template": "chat"}, r"template='chat' needs a tokenizer with a chat template"),
     ],
-    ids=lambda value: " ".join(map(str, *value.items())) if isinstance(value, dict) else "",
+    ids=lambda value: " ".join(map(str, value.values())) if isinstance(value, dict) else "",
 )
 def test_an_option_out_of_range_is_refused_before_a_model_is_loaded(
     limen, given, tmp_path, monkeypatch, changes, said
@@ -221,6 +222,12 @@ def test_training_without_rows_to_keep_where_they_are_needed(limen, given, tmp_p
     sentence = refused(limen, tmp_path, "unlearn", "train", *options, *words)
     assert "--retain is needed as a guard" in sentence
     assert "--no-rectify" in sentence
+
+
+def test_settings_of_a_switched_off_surgery(limen, given, tmp_path):
+    options = given.options(into="out", ema=0.5)
+    sentence = refused(limen, tmp_path, "unlearn", "train", *options, "--no-rectify")
+    assert "--on and --ema are settings of --rectify" in sentence
 
 
 def test_train_has_nothing_to_keep_a_share_of(limen, given, tmp_path):

@@ -78,6 +78,9 @@ def _verb(*, calibrated: bool) -> Callable[..., None]:
         ] = 1.0,
         weight_decay: Annotated[float, typer.Option(min=0, help="Weight decay of AdamW.")] = 0.0,
         lora: Annotated[int, typer.Option(min=0, help="Rank of a LoRA adapter; 0 trains all.")] = 0,
+        merge: Annotated[
+            bool, typer.Option(help="Write a LoRA adapter merged into the weights, or alone.")
+        ] = True,
         save_every: Annotated[int, typer.Option(min=1, help="Steps between checkpoints.")] = 20,
         template: Template = "auto",
         eos: Eos = False,
@@ -107,9 +110,9 @@ def _verb(*, calibrated: bool) -> Callable[..., None]:
         task = do.task(model, rows, template=template, eos=eos, allow_overlap=allow_overlap)
         subject = do.subject(model, task, place, lora=lora, seed=seed)
         if calibrated:
-            do.forget(subject, task, plan, keep=share, into=into, as_json=as_json)
+            do.forget(subject, task, plan, keep=share, merge=merge, into=into, as_json=as_json)
         else:
-            do.train(subject, task, plan, into=into, as_json=as_json)
+            do.train(subject, task, plan, merge=merge, into=into, as_json=as_json)
 
     return verb
 

@@ -1,6 +1,7 @@
 """The work behind `limen unlearn`; imported only when there is some."""
 
 import json
+import os
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,13 +17,13 @@ from limen.cli.named import named
 from limen.report import Curves, Facts, Page, Table, Trace
 from limen.run.folder import RunFolder
 from limen.run.progress import say
-from limen.run.provenance import command, fingerprint
+from limen.run.provenance import fingerprint
 from limen.train.rectify import Rectify
 from limen.unlearn.calibrate import mixed
 from limen.unlearn.data import Row
 from limen.unlearn.deposit import conclude, counted, deposit, settings, strengths
 from limen.unlearn.encode import require_fit
-from limen.unlearn.evidence import PROTOCOL, SCORE_COLUMNS, scores_row
+from limen.unlearn.evidence import PROTOCOL, SCORE_COLUMNS, origin, scores_row
 from limen.unlearn.lora import with_lora
 from limen.unlearn.outcome import outcome
 from limen.unlearn.training import Training
@@ -42,7 +43,17 @@ class Place:
 
 def training(*, objective: str, retain_loss: str | None, rectify: bool, on: str, ema: float,
              **settings: Any) -> Training:  # fmt: skip
-    """The settings as an object; names are looked up here and nowhere else."""
+    """The settings as an object; names are looked up here and nowhere else.
+
+    Raises:
+        UsageError: An unknown name, a value out of range, or a setting of what is switched off.
+    """
+    if not rectify and (on, ema) != ("gradient", 0.8):
+        raise UsageError(
+            "--on and --ema are settings of --rectify; leave them out with --no-rectify"
+        )
+    if retain_loss is None and settings["weight"] != 1.0:
+        raise UsageError("--weight is the factor of a retain loss; name one with --retain-loss")
     surgery = partial(Rectify, on=on, ema=ema)
     surgery(goal="forget", guard="retain")
     return Training(
@@ -100,6 +111,8 @@ def check_into(into: Path) -> None:
     Raises:
         UsageError: It holds something else.
     """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UsageError("the commands run in one process; use limen.fit in a script for several")
     if not (into / "spec.json").is_file():
         RunFolder(into).check({})
 
@@ -135,10 +148,20 @@ def task(where: str, rows: Rows, *, template: str, eos: bool, allow_overlap: boo
 
 
 def subject(
-    where: str, task: unlearn.Task, place: Place, *, lora: int = 0, seed: int = 0
+    where: str,
+    task: unlearn.Task,
+    place: Place,
+    *,
+    lora: int | None = None,
+    seed: int = 0,
 ) -> nn.Module:
-    """Load the model and see that the rows fit it; add an adapter if asked for."""
-    model = unlearn.load_model(where, dtype=place.dtype, device=place.device)
+    """Load a model and see that the rows fit it; with `lora` it is one to be trained.
+
+    A model to be trained has its own adapter merged and, for a rank above 0, gets a fresh one.
+    """
+    model: Any = unlearn.load_model(where, dtype=place.dtype, device=place.device)
+    if lora is not None and hasattr(model, "merge_and_unload"):
+        model = model.merge_and_unload()
     for option, encoded in (("--forget", task.forget), ("--retain", task.retain)):
         try:
             require_fit(model, encoded)
@@ -148,7 +171,14 @@ def subject(
 
 
 def forget(
-    model: nn.Module, task: Any, plan: Training, *, keep: float, into: Path, as_json: bool
+    model: nn.Module,
+    task: Any,
+    plan: Training,
+    *,
+    keep: float,
+    merge: bool,
+    into: Path,
+    as_json: bool,
 ) -> None:
     """Forget, calibrate, write; a finished run is only told again."""
     facts = settings("unlearn forget", model, task, plan=plan, keep=keep)
@@ -161,11 +191,14 @@ def forget(
             keep=keep,
             into=into,
             training=plan,
+            merge=merge,
         )
         _tell(into, as_json=as_json)
 
 
-def train(model: nn.Module, task: Any, plan: Training, *, into: Path, as_json: bool) -> None:
+def train(
+    model: nn.Module, task: Any, plan: Training, *, merge: bool, into: Path, as_json: bool
+) -> None:
     """Train and write the model as training left it; a finished run is only told again."""
     facts = settings("unlearn train", model, task, plan=plan)
     if _told_again(into, facts, as_json=as_json):
@@ -182,11 +215,11 @@ def train(model: nn.Module, task: Any, plan: Training, *, into: Path, as_json: b
             "Extraction strength went from "
             f"{found['forget extraction strength before']:.2f} to "
             f"{found['forget extraction strength after']:.2f} on the rows to forget.",
-            [*_training_records(moments, state.history), Facts({**facts, "command": command()})],
+            [*_training_records(moments, state.history), Facts({**facts, **origin()})],
             subtitle=counted(task),
         )
         result = {"method": plan.name, **found}
-        deposit(folder, model=model, task=task, page=page, result=result)
+        deposit(folder, model=model, task=task, page=page, result=result, merge=merge)
     _tell(into, as_json=as_json)
 
 
@@ -256,7 +289,7 @@ def judge(
     if into is not None:
         task = next(iter(tasks.values()))
         curves = [Curves(table.tradeoffs, at=1 - keep)] if table.tradeoffs else []
-        records_ = [*curves, table, Facts({"command": command()})]
+        records_ = [*curves, table, Facts(origin())]
         page = Page("Models side by side", f"{len(tasks)} models on {counted(task)}.", records_)
         say(f"the page: {page.write(into / 'report.html')}")
 
@@ -303,7 +336,7 @@ def _training_records(moments: dict[str, Any], history: list[dict[str, float]]) 
                   title="Scores", protocol=PROTOCOL)  # fmt: skip
     found: list[Any] = [table, Trace(steps, losses, title="Losses", y_name="loss")]
     if "angle" in history[0]:
-        angles = {"angle": [row["angle"] for row in history]}
+        angles = {"angle": [row.get("update_angle", row["angle"]) for row in history]}
         found.append(Trace(steps, angles, title="Conflict", y_name="degrees", reference=90.0))
     return found
 

@@ -3,16 +3,16 @@
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
 from itertools import chain
-from math import isfinite, nan
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
@@ -27,12 +27,13 @@ from limen.train import ranks
 from limen.train.checkpoint import Stateful, load_checkpoint, save_checkpoint, stateful
 from limen.train.feed import as_batches, moved
 from limen.train.loop import Loop
-from limen.train.losses import Back, Loss
+from limen.train.losses import Back
 from limen.train.modes import in_mode
 from limen.train.protocols import Batches, Callback, Combine, Step
 from limen.train.rectify import clip_
 from limen.train.state import State
 from limen.train.stop import asked_to_stop
+from limen.train.told import named, note, number, plain, told, values_of
 from limen.train.weighted import Weighted
 
 MakeOptimizer = Callable[[Iterable[nn.Parameter]], Optimizer]
@@ -135,7 +136,7 @@ class _Run:
             advance(state.step)
             while state.step < state.steps:
                 self.one(batches)
-                advance(note=_note(state.values))
+                advance(note=note(state.values))
                 stopping = self.asked(stop)
                 if self.due() or stopping:
                     self.save()
@@ -194,11 +195,11 @@ class _Run:
                 return shares.get(name, 1 / (len(micro) * ranks.world()))
 
             with self.precision():
-                losses = _named(self.step(self.state.model, batch))
+                losses = named(self.step(self.state.model, batch))
             # Gradients are averaged over processes, so a share of the sum is `world` shares.
             paid = self.combine.backward(losses, lambda name: share(name) * ranks.world(), back)
             for name, value in paid.items():
-                totals[name] = totals.get(name, 0.0) + _number(name, value) * share(name)
+                totals[name] = totals.get(name, 0.0) + number(name, value) * share(name)
         values = dict(zip(totals, ranks.summed(list(totals.values()), self.device), strict=True))
         self.check_finite(values, micro)
         return values
@@ -294,7 +295,7 @@ class _Run:
         if ranks.rank() == 0:
             clear_leftovers(self.into)
             folder.rewind(rows)
-        self.state.history = [_values(row) for row in rows]
+        self.state.history = [values_of(row) for row in rows]
         if self.state.history:
             self.state.values = self.state.history[-1]
         return found
@@ -311,9 +312,9 @@ class _Run:
             "names": hashlib.sha256(repr(shapes).encode()).hexdigest()[:12],
             "optimizer": type(self.state.optimizer).__name__,
             "optimizer's settings": self.defaults,
-            "step": _told(self.step),
+            "step": told(self.step),
             "batches": self.batches,
-            "combine": _told(self.combine),
+            "combine": told(self.combine),
             "precision": self.loop.mixed,
             "accumulate": self.loop.accumulate,
             "clip": self.loop.clip,
@@ -355,12 +356,12 @@ def _prepared(
         schedule=schedule,
         device=next(iter(params.values())).device,
         into=Path(loop.into) if loop.into is not None else None,
-        batches=_told(batches) if not isinstance(batches, list | tuple) else "a list",
-        defaults=_plain(optimizer.defaults),
+        batches=told(batches) if not isinstance(batches, list | tuple) else "a list",
+        defaults=plain(optimizer.defaults),
     )
-    named = {"optimizer": optimizer, "schedule": schedule, "combine": combine, "step": step}
+    parts = {"optimizer": optimizer, "schedule": schedule, "combine": combine, "step": step}
     watchers = {f"callback {i}": callback for i, callback in enumerate(callbacks)}
-    run.parts = stateful({**named, **watchers})
+    run.parts = stateful({**parts, **watchers})
     return run
 
 
@@ -390,39 +391,3 @@ def _trained(
 
 def _silent(_count: int = 1, *, note: str = "") -> None:
     """The progress of somebody who asked for none."""
-
-
-def _named(losses: Any) -> dict[str, Loss]:
-    if not isinstance(losses, Mapping):
-        raise UsageError(
-            f"step must return a dict of named losses, got {type(losses).__name__}; "
-            'return {"loss": loss}'
-        )
-    return dict(losses)
-
-
-def _number(name: str, value: Tensor) -> float:
-    if value.numel() != 1:
-        raise UsageError(f"{name!r} must be one number to be logged, got {tuple(value.shape)}")
-    return value.item()
-
-
-def _values(row: Mapping[str, float | None]) -> dict[str, float]:
-    """A row of the log as it was before it was written: JSON has no nan."""
-    return {k: nan if v is None else v for k, v in row.items() if k != "step"}
-
-
-def _told(part: object) -> str:
-    """A part's settings, where it can tell them; never where it lies in memory."""
-    said = repr(part)
-    return getattr(part, "__qualname__", type(part).__name__) if " at 0x" in said else said
-
-
-def _plain(settings: Mapping[str, Any]) -> str:
-    """An optimiser's settings that are numbers, words or pairs of them."""
-    kinds = bool | int | float | str | tuple | None
-    return repr({k: v for k, v in settings.items() if isinstance(v, kinds)})
-
-
-def _note(values: dict[str, float]) -> str:
-    return "  ".join(f"{name} {value:.3g}" for name, value in list(values.items())[:3])

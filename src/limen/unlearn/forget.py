@@ -10,6 +10,7 @@ from limen._core.errors import UsageError
 from limen.algebra.vector import ParamVector
 from limen.measure.tradeoff import Tradeoff
 from limen.run.folder import RunFolder
+from limen.train import ranks
 from limen.unlearn.calibrate import mixed
 from limen.unlearn.data import Source
 from limen.unlearn.deposit import conclude, settings
@@ -113,6 +114,8 @@ def forget(
     task = _task(model, tokenizer, forget=forget, retain=retain)
     plan.check(task)
     mixing = mixed(_before(model), model, task, keep=keep)
+    if into is not None and ranks.world() > 1:
+        raise UsageError("into is written by one process; several can use fit and calibrate")
     if into is None:
         found = _run(mixing, plan, keep=keep, into=None)
         return Forgotten(model, found.tradeoff, None, found)
