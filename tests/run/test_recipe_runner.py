@@ -145,6 +145,15 @@ def test_another_recipes_folder_is_refused(bench):
         run_recipe(Recipe(bench.folder / "cubes.py"), bench.into)
 
 
+def test_other_data_is_another_run(bench, tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "rows.json").write_text(name * (1 + (name == "b")))
+    bench.go(data=tmp_path / "a")
+    with pytest.raises(UsageError, match="belongs to another configuration: data was"):
+        bench.go(data=tmp_path / "b")
+
+
 def test_two_cells_of_equal_settings_are_refused(bench):
     (bench.folder / "twice.py").write_text(SOURCE.replace("(1, 2, 3)", "(1, 1)"))
     with pytest.raises(UsageError, match="must differ in their settings"):

@@ -109,7 +109,7 @@ def run_recipe(
 
     Raises:
         UsageError: No cell matches `only`, two cells have one key, an unknown engine, or `into`
-            belongs to another recipe.
+            belongs to another recipe or to other data.
         WorkError: A cell failed; those that finished are kept.
 
     Example:
@@ -142,7 +142,7 @@ def run_recipe(
         raise UsageError(f"engine={engine!r} must be 'local' or 'ray'")
     if engine == "ray":
         require("ray", extra="ray")
-    with RunFolder(into).opened({"recipe": recipe.path.stem}):
+    with RunFolder(into).opened({"recipe": recipe.path.stem, "data": _listing(data)}):
         for folder in (into / "cells", recipe.results.parent):
             clear_leftovers(folder)
         todo = [cell for cell in wanted if not _file(into, cell).is_file()]
@@ -153,6 +153,14 @@ def run_recipe(
                 write_json(_file(into, cell), {"name": cell.name, **result})
                 advance(note=cell.name)
         return _conclude(recipe, into, cells, needs_data=data is not None)
+
+
+def _listing(data: Path | None) -> str | None:
+    """A hash of the names and sizes below the data folder: other data is another run."""
+    if data is None:
+        return None
+    files = sorted(f"{p.relative_to(data)} {p.stat().st_size}" for p in data.rglob("*.*"))
+    return hashlib.sha256("\n".join(files).encode()).hexdigest()[:16]
 
 
 def _check_distinct(cells: Sequence[Cell]) -> None:
