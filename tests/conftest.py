@@ -1,5 +1,6 @@
 """One thread, repeatable hypothesis, and no state of Accelerate that leaks between tests."""
 
+import signal
 import sys
 from collections.abc import Iterator
 
@@ -8,6 +9,7 @@ import torch
 from hypothesis import settings
 
 collect_ignore_glob = ["conftest.py", "*/conftest.py"]  # several of one name, no doctests
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 torch.set_num_threads(1)
 settings.register_profile("house", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("house")
