@@ -29,7 +29,11 @@ def demo(
             raise UsageError(f"there is no demo {domain!r}; nearest: {nearest(domain, DOMAINS)}")
     if into.exists() and not into.is_dir():
         raise UsageError(f"--into {into} must be a folder; a file stands there")
+    import torch
+
     from limen.report import Page
+
+    torch.set_num_threads(1)  # models this small gain nothing from two, and stall on a busy machine
 
     started = monotonic()
     sections = [import_module(f"limen.{d}.demo").section(quick=quick, seed=seed) for d in chosen]
