@@ -1,12 +1,14 @@
 """A run directory: one configuration, one user at a time."""
 
+import errno
 import json
+import os
 import subprocess
 import sys
 
 import pytest
 
-from limen._core.errors import UsageError
+from limen._core.errors import UsageError, WorkError
 from limen.run import RunFolder
 from limen.run.folder import held
 from limen.run.store import write_json
@@ -81,6 +83,21 @@ def test_a_run_killed_before_its_second_file_may_go_on(folder, monkeypatch):
             pass
     with folder.opened(SPEC):
         assert (folder.path / "environment.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("number", "error"), [(errno.ENOSPC, WorkError), (errno.EACCES, UsageError)]
+)
+def test_a_full_disk_is_failed_work_and_a_forbidden_folder_wrong_use(
+    folder, monkeypatch, number, error
+):
+    def refuse(*_given, **_named):
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", refuse)
+        with pytest.raises(error, match=os.strerror(number)), held(folder.path):
+            pass
 
 
 def test_checking_touches_nothing(folder):

@@ -154,6 +154,68 @@ def test_other_data_is_another_run(bench, tmp_path):
         bench.go(data=tmp_path / "b")
 
 
+def test_data_is_known_by_its_files_and_not_by_what_lies_hidden_beside_them(bench, tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "rows").write_text("a")
+    bench.go(data=data)
+    (data / ".cache").mkdir()
+    (data / ".cache" / "a.lock").write_text("")
+    assert bench.go(data=data) == ALL
+    (data / "more").write_text("b")
+    with pytest.raises(UsageError, match="belongs to another configuration: data was"):
+        bench.go(data=data)
+
+
+def test_a_folder_that_did_not_note_its_data_still_opens(bench, tmp_path):
+    bench.go()
+    (bench.into / "spec.json").write_text('{"recipe": "squares"}')
+    assert bench.go(data=tmp_path) == ALL
+    assert bench.calls == [1, 2, 3]
+
+
+def test_cells_of_an_edited_recipe_are_kept_and_named_stale(bench):
+    def stale():
+        return json.loads((bench.into / "result.json").read_text())["stale"]
+
+    bench.go(only="*1")
+    assert stale() == []
+    with (bench.folder / "squares.py").open("a") as file:
+        file.write("# edited\n")
+    bench.recipe = Recipe(bench.folder / "squares.py")
+    assert bench.go() == ALL
+    assert bench.calls == [1, 2, 3]
+    assert stale() == ["square of 1"]
+
+
+def test_a_cell_that_did_not_note_its_recipe_is_not_called_stale(bench):
+    bench.go()
+    for file in (bench.into / "cells").iterdir():
+        cell = json.loads(file.read_text())
+        assert len(cell.pop("recipe text")) == 16
+        file.write_text(json.dumps(cell))
+    bench.go()
+    assert json.loads((bench.into / "result.json").read_text())["stale"] == []
+
+
+def test_what_a_killed_recipe_left_is_cleared(bench):
+    bench.go()
+    nests = [folder / ".a.json.limen-abcdefgh" for folder in (
+        bench.into / "cells", bench.recipe.results.parent
+    )]  # fmt: skip
+    for nest in nests:
+        nest.mkdir()
+    bench.go()
+    assert not any(nest.exists() for nest in nests)
+
+
+def test_a_page_is_written_even_where_the_recipes_folder_cannot_be(bench):
+    (bench.folder / "results").write_text("a file stands where the folder would")
+    with pytest.raises(WorkError, match="could not be written"):
+        bench.go()
+    assert json.loads((bench.into / "report.html").read_text()) == ALL
+
+
 def test_two_cells_of_equal_settings_are_refused(bench):
     (bench.folder / "twice.py").write_text(SOURCE.replace("(1, 2, 3)", "(1, 1)"))
     with pytest.raises(UsageError, match="must differ in their settings"):

@@ -1,9 +1,12 @@
 """Failures that were silent once."""
 
+import os
+import signal
+
 import pytest
 import torch
 from torch import nn
-from training_toys import net, one_loss, pairs
+from training_toys import grads_of, mse, net, one_loss, pairs, two_losses
 
 import limen
 from limen import Loop
@@ -43,9 +46,6 @@ def test_autocast_sees_weights_that_were_placed():
 
 
 def test_ctrl_c_during_the_last_step_is_not_swallowed(tmp_path):
-    import os
-    import signal
-
     class Ask:
         def before_update(self, state): ...
 
@@ -70,6 +70,119 @@ def test_a_foreign_log_is_refused_and_kept(tmp_path):
             model, one_loss, pairs(1), steps=1, optimizer=sgd(model), loop=Loop(into=tmp_path)
         )
     assert (tmp_path / "log.jsonl").read_text() == "mine\n"
+
+
+@pytest.mark.parametrize("file", ["last.ckpt", "latest-run", "step-000001/weights.bin"])
+def test_a_foreign_checkpoint_is_refused_and_kept(tmp_path, file):
+    theirs = tmp_path / "checkpoint" / file
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text("mine")
+    model = net()
+    with pytest.raises(UsageError, match="holds a checkpoint of something else"):
+        limen.fit(
+            model, one_loss, pairs(1), steps=1, optimizer=sgd(model), loop=Loop(into=tmp_path)
+        )
+    assert theirs.read_text() == "mine"
+    assert not (tmp_path / "log.jsonl").exists()
+
+
+def test_a_run_folder_without_its_checkpoint_begins_again(tmp_path):
+    (tmp_path / "spec.json").write_text("{}")
+    (tmp_path / "log.jsonl").write_text('{"step": 1, "loss": 2.0}\n')
+    model = net()
+    state = limen.fit(
+        model, one_loss, pairs(1), steps=1, optimizer=sgd(model), loop=Loop(into=tmp_path)
+    )
+    assert len(state.history) == len((tmp_path / "log.jsonl").read_text().splitlines()) == 1
+
+
+class Indexed:
+    """Batches by number, of a name."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def __getitem__(self, i):
+        return pairs(1, dtype=torch.float32)[0]
+
+    def __repr__(self):
+        return f"Indexed({self.name!r})"
+
+
+def other_loss(model, batch):
+    return one_loss(model, batch)
+
+
+@pytest.mark.parametrize(
+    ("step", "batches", "precision", "says"),
+    [
+        (other_loss, Indexed("a"), "no", "step was one_loss there and is other_loss"),
+        (one_loss, Indexed("b"), "no", r"batches was Indexed\('a'\) there and is Indexed\('b'\)"),
+        (one_loss, Indexed("a"), "bf16", "precision was no there and is bf16"),
+    ],
+    ids=["step", "batches", "precision"],
+)
+def test_another_experiment_is_refused(tmp_path, step, batches, precision, says):
+    model = net(dtype=torch.float32)
+
+    def go(step, batches, precision, steps):
+        loop = Loop(into=tmp_path, precision=precision)
+        limen.fit(model, step, batches, steps=steps, optimizer=sgd(model), loop=loop)
+
+    go(one_loss, Indexed("a"), "no", 1)
+    with pytest.raises(UsageError, match=says):
+        go(step, batches, precision, 2)
+
+
+def test_preparation_sees_the_precision_of_the_training():
+    class Careful:
+        found = None
+
+        def __call__(self, model, batch):
+            return one_loss(model, batch)
+
+        def prepare(self, model, batches):
+            self.found = model(batches[0]["retain"][0]).dtype
+
+    step, model = Careful(), net(dtype=torch.float32)
+    limen.fit(
+        model, step, pairs(1, dtype=torch.float32), steps=0, optimizer=sgd(model),
+        loop=Loop(precision="bf16"),
+    )  # fmt: skip
+    assert step.found == torch.bfloat16
+
+
+def test_ctrl_c_while_a_finished_run_is_taken_up_is_not_swallowed(tmp_path):
+    class Ask:
+        def before_update(self, state): ...
+
+        def after_update(self, state): ...
+
+        def state_dict(self):
+            return {}
+
+        def load_state_dict(self, state):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def go():
+        model = net()
+        limen.fit(
+            model, one_loss, pairs(1), steps=1, optimizer=sgd(model), callbacks=[Ask()],
+            loop=Loop(into=tmp_path),
+        )  # fmt: skip
+
+    go()
+    with pytest.raises(InterruptedRun, match="after step 1 of 1"):
+        go()
+
+
+def test_surgery_carries_its_average_into_the_next_training():
+    rectify, model = limen.Rectify(goal="forget", guard="retain", ema=0.5), net()
+    for _ in range(2):
+        limen.fit(model, two_losses, pairs(1), steps=1, optimizer=sgd(model, 0.0), combine=rectify)
+    guard = grads_of(model, mse(model, pairs(1)[0]["retain"]))
+    for name, mean in rectify.average.items():
+        torch.testing.assert_close(mean, 0.75 * guard[name])
 
 
 def test_a_resumed_run_with_another_learning_rate_is_refused(tmp_path):

@@ -18,7 +18,8 @@ class ParamVector(Mapping[str, Tensor]):
 
     Holds its tensors by reference: `ParamVector.of(model)` costs no memory and sees later updates;
     `copy()` takes a snapshot. Sums and differences are new vectors. Inner products accumulate in
-    float64 and are exact for sharded tensors (local sums, one all-reduce).
+    float64 on the CPU; an accelerator multiplies each tensor in float32 (float64 if it is), and
+    the tensors' products are added up. Sharded tensors need local sums and one all-reduce.
 
     Args:
         tensors: Name -> tensor.

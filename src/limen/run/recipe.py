@@ -10,7 +10,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from functools import partial
+from functools import cached_property, partial
 from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from limen.run.provenance import environment
 from limen.run.store import clear_leftovers, read_json, write_json
 
 Done = list[tuple[Cell, dict[str, Any]]]
+_TEXT = "recipe text"  # notes in each cell which edition of the recipe made it
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,11 @@ class Recipe:
                 raise
         return sys.modules[name]
 
+    @cached_property
+    def text(self) -> str:
+        """A hash of the file as it was when first asked for: edits show."""
+        return hashlib.sha256(self.path.read_bytes()).hexdigest()[:16]
+
     @property
     def results(self) -> Path:
         """The JSON that is committed beside the recipe."""
@@ -132,6 +138,7 @@ def run_recipe(
         >>> [cell["square"] for cell in read_json(folder / "out" / "result.json")["cells"]]
         [4]
     """
+    text = recipe.text  # now: the file may be edited while the cells run
     cells: list[Cell] = recipe.module.cells(data)
     _check_distinct(cells)
     wanted = [cell for cell in cells if fnmatchcase(cell.name, only)]
@@ -142,7 +149,7 @@ def run_recipe(
         raise UsageError(f"engine={engine!r} must be 'local' or 'ray'")
     if engine == "ray":
         require("ray", extra="ray")
-    with RunFolder(into).opened({"recipe": recipe.path.stem, "data": _listing(data)}):
+    with RunFolder(into).opened(_spec(recipe, into, data)):
         for folder in (into / "cells", recipe.results.parent):
             clear_leftovers(folder)
         todo = [cell for cell in wanted if not _file(into, cell).is_file()]
@@ -150,17 +157,26 @@ def run_recipe(
         engines = {"local": _local, "ray": _ray}
         with progress(recipe.path.stem, total=len(todo)) as advance:
             for cell, result in engines[engine](recipe.path, todo, data=data, jobs=jobs):
-                write_json(_file(into, cell), {"name": cell.name, **result})
+                write_json(_file(into, cell), {"name": cell.name, **result, _TEXT: text})
                 advance(note=cell.name)
         return _conclude(recipe, into, cells, needs_data=data is not None)
+
+
+def _spec(recipe: Recipe, into: Path, data: Path | None) -> dict[str, Any]:
+    """What one folder's cells share; what an older folder did not note is not compared."""
+    spec = {"recipe": recipe.path.stem, "data": _listing(data)}
+    noted = read_json(into / "spec.json") if (into / "spec.json").is_file() else spec
+    return {key: value for key, value in spec.items() if key == "recipe" or key in noted}
 
 
 def _listing(data: Path | None) -> str | None:
     """A hash of the names and sizes below the data folder: other data is another run."""
     if data is None:
         return None
-    files = sorted(f"{p.relative_to(data)} {p.stat().st_size}" for p in data.rglob("*.*"))
-    return hashlib.sha256("\n".join(files).encode()).hexdigest()[:16]
+    files = [(p.relative_to(data), p) for p in data.rglob("*") if p.is_file()]
+    seen = [(at, p) for at, p in files if not any(part[0] == "." for part in at.parts)]
+    lines = sorted(f"{at.as_posix()} {p.stat().st_size}" for at, p in seen)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
 def _check_distinct(cells: Sequence[Cell]) -> None:
@@ -176,11 +192,18 @@ def _check_distinct(cells: Sequence[Cell]) -> None:
 def _conclude(recipe: Recipe, into: Path, cells: Sequence[Cell], *, needs_data: bool) -> Path:
     done: Done = [(c, read_json(_file(into, c))) for c in cells if _file(into, c).is_file()]
     skipped = [c.name for c in cells if not _file(into, c).is_file()]
+    stale = [c.name for c, result in done if result.pop(_TEXT, recipe.text) != recipe.text]
+    if stale:
+        say(
+            f"made before {recipe.path.name} was edited: {', '.join(stale)}; remove their files in "
+            f"{into / 'cells'} to run them again"
+        )
     record = {
         "recipe": recipe.path.name,
         "environment": environment(),
         "cells": [{**r, "settings": dict(c.settings)} for c, r in done],
         "not_run": skipped,
+        "stale": stale,
     }
     page = recipe.module.page(done)
     write_json(into / "result.json", {**record, "summary": page.to_dict()})

@@ -5,6 +5,7 @@ step and random states; `checkpoint/latest` names the last complete one. Sharded
 written shard by shard, so a run resumes on the number of processes that it started with.
 """
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -19,6 +20,8 @@ from limen.run.tree import read_tree, write_tree
 from limen.train import ranks
 from limen.train.randomness import random_state, set_random_state
 from limen.train.state import State
+
+_STEP, _RANK = re.compile(r"step-\d{6,}"), re.compile(r"rank\d+\.safetensors")
 
 
 @runtime_checkable
@@ -35,6 +38,23 @@ class Stateful(Protocol):
 def stateful(parts: dict[str, object]) -> dict[str, Stateful]:
     """Those of the named parts that have a state."""
     return {name: part for name, part in parts.items() if isinstance(part, Stateful)}
+
+
+def check_ours(into: Path) -> None:
+    """Refuse a log or a checkpoint of something else, before either is written; touches nothing.
+
+    Raises:
+        UsageError: The folder has no specification of ours and holds one of the two.
+    """
+    folder = into / "checkpoint"
+    if (into / "spec.json").is_file():
+        return
+    if (into / "log.jsonl").exists() and not folder.is_dir():
+        raise UsageError(f"into={into} holds a log.jsonl of something else; name another")
+    strange = [p.name for p in folder.glob("[!.]*") if p.name != "latest" and not _is_step(p)][:3]
+    if strange or folder.is_file():
+        why = f"{strange} in it" if strange else "it is a file"
+        raise UsageError(f"into={into} holds a checkpoint of something else, {why}; name another")
 
 
 def save_checkpoint(
@@ -120,6 +140,12 @@ def _resharded(saved: dict[str, Any], state: State) -> dict[str, Any]:
         for index, slots in saved["state"].items()
     }
     return {**saved, "state": shaped}
+
+
+def _is_step(path: Path) -> bool:
+    """Whether a folder is a step's, with nothing in it but the processes' files."""
+    files = path.glob("[!.]*")
+    return bool(_STEP.fullmatch(path.name)) and all(_RANK.fullmatch(p.name) for p in files)
 
 
 def _kept_buffers(model: nn.Module) -> dict[str, Tensor]:

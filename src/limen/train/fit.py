@@ -24,13 +24,19 @@ from limen.run.folder import RunFolder, held
 from limen.run.progress import progress
 from limen.run.store import clear_leftovers
 from limen.train import ranks
-from limen.train.checkpoint import Stateful, load_checkpoint, save_checkpoint, stateful
+from limen.train.checkpoint import (
+    Stateful,
+    check_ours,
+    load_checkpoint,
+    save_checkpoint,
+    stateful,
+)
 from limen.train.feed import as_batches, moved
 from limen.train.loop import Loop
 from limen.train.losses import Back
 from limen.train.modes import in_mode
 from limen.train.protocols import Batches, Callback, Combine, Step
-from limen.train.rectify import clip_
+from limen.train.rectify import Rectify, clip_
 from limen.train.state import State
 from limen.train.stop import asked_to_stop
 from limen.train.told import named, note, number, plain, told, values_of
@@ -246,7 +252,7 @@ class _Run:
         if self.loop.clip is not None:
             clip_(self.state.grads, self.loop.clip)
             return
-        if hasattr(self.combine, "guard"):  # surgery has looked already
+        if isinstance(self.combine, Rectify):  # it has looked already
             return
         grads = [g.to_local() if isinstance(g, DTensor) else g for g in self.state.grads.values()]
         bad = bool(grads) and not isfinite(float(nn.utils.get_total_norm(grads)))
@@ -280,13 +286,12 @@ class _Run:
         """Take up the latest checkpoint and the log up to it, where there is one.
 
         Raises:
-            UsageError: The folder's log is not a training's.
+            UsageError: The folder's log or checkpoint is not a training's.
         """
         if self.into is None:
             return False
         folder = RunFolder(self.into)
-        if (self.into / "log.jsonl").exists() and not (self.into / "checkpoint").is_dir():
-            raise UsageError(f"into={self.into} holds a log.jsonl of something else; name another")
+        check_ours(self.into)
         (self.into / "checkpoint").mkdir(parents=True, exist_ok=True)
         found = load_checkpoint(
             self.into / "checkpoint", self.state, parts=self.parts, identity=self.identity()

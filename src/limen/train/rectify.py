@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from math import isfinite
 from typing import Any
 
@@ -58,7 +59,7 @@ class Rectify:
 
     Reference:
         Wang et al., GRU: Mitigating the Trade-off between Unlearning and Retention for LLMs,
-        ICML 2025, sections 3.1 and 3.2. Departures: inner products accumulate in float64 (the
+        ICML 2025, sections 3.1 and 3.2. Departures: inner products are `ParamVector`'s (the
         released code sums in bfloat16), the projection stays on the device, `on="update"` and
         `guard_weight` are ours. The orientation of `ema` follows the released code; the paper's
         wording could not be checked. Its option `cos_clip`, which leaves a part of the conflict,
@@ -107,6 +108,9 @@ class Rectify:
 
     def begin(self, params: Mapping[str, nn.Parameter] | nn.Module) -> None:
         """Start of a window of micro-batches: clears `.grad`.
+
+        The average carries over from the window before, also into another `fit`, as long as the
+        names are the same; with other names it starts anew.
 
         Args:
             params: The trainable parameters by name, or the model.
@@ -252,7 +256,7 @@ class Rectify:
         for p in self._params.values():
             p.grad = None
         handles = [
-            p.register_post_accumulate_grad_hook(self._folder(name, aside))
+            p.register_post_accumulate_grad_hook(partial(self._fold, name, aside))
             for name, p in self._params.items()
         ]
         try:
@@ -263,18 +267,15 @@ class Rectify:
             for name, p in self._params.items():
                 p.grad = aside[name]
 
-    def _folder(self, name: str, aside: dict[str, Tensor | None]) -> Callable[[Tensor], None]:
-        @torch.no_grad()
-        def fold(p: Tensor) -> None:
-            grad, p.grad = p.grad, None
-            if grad is None:
-                return
-            self.average[name].add_(grad, alpha=self.ema)
-            if self.guard_weight:
-                kept, part = aside[name], grad.mul_(self.guard_weight)
-                aside[name] = part if kept is None else kept.add_(part)
-
-        return fold
+    @torch.no_grad()
+    def _fold(self, name: str, aside: dict[str, Tensor | None], p: Tensor) -> None:
+        grad, p.grad = p.grad, None
+        if grad is None:
+            return
+        self.average[name].add_(grad, alpha=self.ema)
+        if self.guard_weight:
+            kept, part = aside[name], grad.mul_(self.guard_weight)
+            aside[name] = part if kept is None else kept.add_(part)
 
     def _step_conflict(self, before: ParamVector) -> Conflict:
         """The conflict of the applied step with the guard, one tensor's difference at a time."""
