@@ -140,3 +140,8 @@ def test_a_folder_survives_a_writer_killed_between_two_renames(tmp_path, monkeyp
     clear_leftovers(tmp_path)
     assert names(tmp_path) == ["model"]
     assert names(tmp_path / "model") == ["new"]
+
+
+def test_a_folder_is_no_json_in_one_sentence(tmp_path):
+    with pytest.raises(UsageError, match="must be a file that can be read: Is a directory"):
+        read_json(tmp_path)

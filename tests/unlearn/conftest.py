@@ -111,3 +111,32 @@ def learnt(
         optimizer.step()
         optimizer.zero_grad()
     return model.eval()
+
+
+def _spaced_tokenizer(kind: str = "prepend") -> transformers.PreTrainedTokenizerFast:
+    """Begins every text with a space, as SentencePiece does: "prepend" or "metaspace"."""
+    core = tokenizers.Tokenizer(tokenizers.models.BPE(unk_token="<unk>"))
+    if kind == "prepend":
+        spaces = [tokenizers.normalizers.Prepend("▁"), tokenizers.normalizers.Replace(" ", "▁")]
+        core.normalizer = tokenizers.normalizers.Sequence(spaces)
+    else:
+        core.pre_tokenizer = tokenizers.pre_tokenizers.Metaspace(prepend_scheme="first")
+    core.decoder = tokenizers.decoders.Metaspace()
+    letters = [chr(code) for code in range(33, 127)]
+    trainer = tokenizers.trainers.BpeTrainer(
+        vocab_size=200,
+        show_progress=False,
+        initial_alphabet=["▁", "\n", *letters],
+        special_tokens=["<unk>", "<end>"],
+    )
+    words = ["Where?", "In", "In", "Oslo.", "Oslo.", *"ABCDx"]
+    core.train_from_iterator(words * 3, trainer)
+    return transformers.PreTrainedTokenizerFast(
+        tokenizer_object=core, unk_token="<unk>", eos_token="<end>"
+    )
+
+
+@pytest.fixture(scope="session")
+def spaced_tokenizer() -> Callable[..., transformers.PreTrainedTokenizerFast]:
+    """Makes a fresh tokenizer that begins every text with a space: `spaced_tokenizer(kind)`."""
+    return _spaced_tokenizer

@@ -192,3 +192,33 @@ def test_a_model_is_not_given_tokens_or_lengths_it_does_not_know(llama):
         require_fit(llama, [Encoded([1, 300], 1)])
     with pytest.raises(UsageError, match="context of 96 tokens and has 97"):
         require_fit(llama, [Encoded([1] * 97, 1)])
+
+
+@pytest.mark.parametrize("kind", ["prepend", "metaspace"])
+@pytest.mark.parametrize("response", [" In Oslo.", "In Oslo.", " A", "\nOslo.", "  In"])
+def test_a_response_has_the_tokens_that_it_has_behind_its_prompt(spaced_tokenizer, kind, response):
+    words = spaced_tokenizer(kind)
+    item = encode(words, Row("Where?", response), template="plain")
+    assert item.ids == ids(words, "Where?" + response)
+    assert item.ids[: item.answer] == ids(words, "Where?")
+
+
+@pytest.mark.parametrize("kind", ["prepend", "metaspace"])
+def test_what_begins_a_text_begins_with_one_space(spaced_tokenizer, kind):
+    words = spaced_tokenizer(kind)
+    assert words.convert_ids_to_tokens(ids(words, "Oslo."))[0] == "▁Oslo."
+    for text in ("Oslo.", " Oslo."):
+        assert encode(words, Row("", text)).ids == ids(words, "Oslo.")
+
+
+def test_what_begins_an_assistants_turn_begins_with_one_space(spaced_tokenizer):
+    words = spaced_tokenizer()
+    words.chat_template = CHAT
+    for text in ("Oslo.", " Oslo."):
+        item = encode(words, Row("Where?", text))
+        assert item.ids[item.answer :] == ids(words, "Oslo.")
+
+
+def test_an_empty_response_brings_no_space(spaced_tokenizer):
+    words = spaced_tokenizer()
+    assert encode(words, Row("Where?", "")).ids == ids(words, "Where?")

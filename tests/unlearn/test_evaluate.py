@@ -364,3 +364,40 @@ def test_a_variant_that_does_not_fit_the_model_is_named(llama, tokenizer, whole)
 def test_plain_rows_need_a_tokenizer(llama, rows):
     with pytest.raises(UsageError, match="tokenizer=None"):
         evaluate(llama, None, rows)
+
+
+@pytest.mark.parametrize("by", ["probability", "extraction_strength", "truth_ratio"])
+def test_privleak_takes_only_scores_with_the_sign_of_a_loss(found, by):
+    with pytest.raises(UsageError, match=f"by='{by}' must be one of min_k, min_k_plus, loss, zlib"):
+        found.privleak(found, by=by)
+
+
+def test_forget_quality_takes_only_truth_ratios(found):
+    with pytest.raises(UsageError, match="must be one of truth_ratio, truth_ratio_geometric"):
+        found.forget_quality(found, by="loss")
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("template", "plain"), ("eos", True), ("compat", "open-unlearning"), ("k", 0.2)],
+)
+def test_what_was_measured_in_other_ways_is_not_compared(found, setting, value):
+    other = Evaluation(found.values, {**found.settings, setting: value})
+    with pytest.raises(UsageError, match=f"both must be measured with the same {setting}"):
+        found.privleak(other)
+    if setting != "k":
+        with pytest.raises(UsageError, match=f"both must be measured with the same {setting}"):
+            found.forget_quality(other)
+
+
+def test_the_share_of_tokens_matters_to_min_k_alone(found):
+    other = Evaluation(found.values, {**found.settings, "k": 0.2})
+    assert found.privleak(other, by="loss") == found.privleak(found, by="loss")
+    assert found.forget_quality(other) == 1.0
+
+
+def test_a_generator_of_rows_is_measured_like_a_list(learnt, tokenizer, rows):
+    for given in (rows[:2], encode_all(tokenizer, rows[:2])):
+        whole = evaluate(learnt, tokenizer, given, metrics=["loss"])
+        lazy = evaluate(learnt, tokenizer, (row for row in given), metrics=["loss"])
+        np.testing.assert_array_equal(lazy["loss"], whole["loss"])

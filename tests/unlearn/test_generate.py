@@ -111,3 +111,15 @@ def test_a_model_without_generate_is_refused(tokenizer):
 
     with pytest.raises(UsageError, match="generate"):
         generate(Bare(), tokenizer, ["Who?"])
+
+
+def test_least_lengths_and_forbidden_tokens_are_not_obeyed(learnt, tokenizer, rows):
+    expected = generate(learnt, tokenizer, rows[:2], new_tokens=12)
+    shipped = copy.deepcopy(learnt)
+    first = tokenizer(expected[0])["input_ids"][0]
+    config = shipped.generation_config
+    config.suppress_tokens, config.begin_suppress_tokens = [first], [first]
+    config.bad_words_ids, config.min_length = [[first]], 90
+    assert generate(shipped, tokenizer, rows[:2], new_tokens=12) == expected
+    assert shipped.generation_config is config
+    assert config.suppress_tokens == [first]

@@ -1,15 +1,17 @@
 """The memory that is told before a run, beside the memory that a run takes."""
 
 import copy
+import logging
 from contextlib import nullcontext
 
 import pytest
 import torch
+import transformers
 from torch.profiler import ProfilerActivity, profile
 
 import limen
 from limen import Loop, Rectify
-from limen._core.errors import UsageError
+from limen._core.errors import UsageError, WorkError
 from limen.unlearn.activation_checkpointing import activation_checkpointing, checkpoints
 from limen.unlearn.lora import with_lora
 from limen.unlearn.memory import MemoryEstimate, memory_estimate
@@ -164,3 +166,15 @@ def test_it_is_told_in_one_line_whose_parts_add_up():
 def test_settings_that_no_run_can_have_are_refused(settings, sentence, llama):
     with pytest.raises(UsageError, match=sentence):
         memory_estimate(llama, **{"rows": 1, "length": 8, **settings})
+
+
+def test_a_pass_that_cannot_be_played_through_is_told_quietly_and_in_one_sentence(caplog):
+    experts = transformers.MixtralConfig(
+        vocab_size=32, hidden_size=8, intermediate_size=8, num_hidden_layers=1,
+        num_attention_heads=2, num_key_value_heads=1, num_local_experts=2, num_experts_per_tok=1,
+    )  # fmt: skip
+    model = transformers.MixtralForCausalLM(experts)
+    with pytest.raises(WorkError, match="memory cannot be estimated for MixtralForCausalLM: "):
+        memory_estimate(model, rows=1, length=8)
+    assert caplog.records == []
+    assert not logging.getLogger("torch._subclasses.fake_tensor").disabled

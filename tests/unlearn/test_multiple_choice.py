@@ -5,7 +5,7 @@ import torch
 
 from limen._core.errors import UsageError
 from limen.unlearn.data import Row
-from limen.unlearn.scores.multiple_choice import Question, multiple_choice
+from limen.unlearn.scores.multiple_choice import Question, _letters, multiple_choice
 from limen.unlearn.scores.one_pass import recall
 
 PLACES = ("Lagos", "Oslo", "Quito", "Hanoi", "Turin")
@@ -97,3 +97,14 @@ def test_a_chat_model_says_the_letter_without_a_space(toy, byte_tokenizer):
         loss = recall(model, tokenizer, rows, template="plain").loss
         expected.append(float(loss.argmin() == q.answer))
     assert multiple_choice(model, tokenizer, questions, template="auto").tolist() == expected
+
+
+@pytest.mark.parametrize("kind", ["prepend", "metaspace"])
+def test_a_letter_is_one_token_where_the_tokenizer_brings_a_space_of_its_own(
+    spaced_tokenizer, kind
+):
+    words = spaced_tokenizer(kind)
+    found = _letters(words, 4, template="plain")
+    assert [words.convert_ids_to_tokens(list(ids)) for ids in found] == [
+        ["▁A"], ["▁B"], ["▁C"], ["▁D"],
+    ]  # fmt: skip

@@ -81,3 +81,8 @@ def test_an_empty_column_is_an_absent_one(empty):
 def test_no_rows_are_refused():
     with pytest.raises(UsageError, match="at least one row"):
         read_probes([])
+
+
+@pytest.mark.parametrize("row", [WHOLE, Probe(Row("a", "b"), perturbed=("c",))])
+def test_a_generator_is_read_like_a_list(row):
+    assert read_probes(row for _ in range(2)) == read_probes([row, row])

@@ -73,12 +73,15 @@ def read_json(path: Path) -> Any:
     """Read JSON.
 
     Raises:
-        UsageError: The file is missing or is not JSON.
+        UsageError: The file is missing, cannot be read or is not JSON.
     """
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as missing:
         raise UsageError(f"{path} must exist; there is no such file") from missing
+    except OSError as refused:
+        why = refused.strerror or refused
+        raise UsageError(f"{path} must be a file that can be read: {why}") from refused
     except (json.JSONDecodeError, UnicodeDecodeError) as broken:
         raise UsageError(f"{path} must be JSON: {broken}") from broken
 

@@ -4,7 +4,7 @@ import csv
 import itertools
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ class Row:
     where: str = ""
 
 
-Source = str | Path | Sequence[Row | Mapping[str, Any]]
+Source = str | Path | Iterable[Row | Mapping[str, Any]]
 
 
 def read_rows(

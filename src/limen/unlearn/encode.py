@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     import transformers
 
 
+_MARKS = ("\n", ".", "0")  # texts that a response is tokenised behind; one stays a token of its own
+
+
 @dataclass(frozen=True)
 class Encoded:
     """Token ids of one row: `ids[:answer]` is context, `ids[answer:]` is trained and scored.
@@ -54,7 +57,10 @@ def encode(
     """Tokenise a row: the prompt, then the response, each on its own, nothing between.
 
     Prompt and response are tokenised apart, so that no token straddles the boundary. Special
-    tokens that the tokenizer puts in front (a BOS) are kept, those it puts behind are not.
+    tokens that the tokenizer puts in front (a BOS) are kept, those it puts behind are not. A
+    tokenizer that begins every text with a space (SentencePiece's "\u2581") does so for the prompt
+    alone: a response gets the tokens that it has behind other text. Where a text or an assistant's
+    turn begins with the response, it has one such space, whether written out or not.
 
     Args:
         tokenizer: A tokenizer of transformers.
@@ -83,7 +89,8 @@ def encode(
         Encoded(ids=[1, 2, 1, 3], answer=3, row=0)
     """
     name = f"row {index + 1}" + (f" ({row.where})" if row.where else "")
-    response = _plain(tokenizer, row.response)
+    begins = not row.prompt or _is_chat(tokenizer, row, template=template)
+    response = _behind(tokenizer, row.response, begins=begins)
     lost = _unknown(tokenizer, row.response, response)
     if lost:
         raise UsageError(
@@ -161,11 +168,7 @@ def _context(
         raise UsageError(f"template={template!r} must be one of {nearest(template, known)}")
     if template == "chat" and not tokenizer.chat_template:
         raise UsageError("template='chat' needs a tokenizer with a chat template; take 'plain'")
-    if (
-        template == "plain"
-        or not tokenizer.chat_template
-        or (template == "auto" and not row.prompt)
-    ):
+    if not _is_chat(tokenizer, row, template=template):
         return [*_front(tokenizer, row), *_plain(tokenizer, row.prompt)]
     turn = [{"role": "user", "content": row.prompt}]
     return list(
@@ -173,6 +176,37 @@ def _context(
             turn, add_generation_prompt=True, tokenize=True, return_dict=False
         )
     )
+
+
+def _is_chat(tokenizer: "transformers.PreTrainedTokenizerBase", row: Row, *, template: str) -> bool:
+    """Whether the prompt goes through the tokenizer's chat template."""
+    if not tokenizer.chat_template:
+        return False
+    return template == "chat" or (template == "auto" and bool(row.prompt))
+
+
+def _behind(
+    tokenizer: "transformers.PreTrainedTokenizerBase", text: str, *, begins: bool
+) -> list[int]:
+    """Token ids of a text behind others, without the space of the tokenizer's own.
+
+    With `begins`, the text has just one leading space, as the tokenizer would begin it.
+    """
+    if not text or _after_mark(tokenizer, "x") in (None, _plain(tokenizer, "x")):
+        return _plain(tokenizer, text)  # a tokenizer that puts no space before a text
+    wanted = f" {text.removeprefix(' ')}" if begins else text
+    found = _after_mark(tokenizer, wanted)
+    return _plain(tokenizer, text.removeprefix(" ")) if found is None else found
+
+
+def _after_mark(tokenizer: "transformers.PreTrainedTokenizerBase", text: str) -> list[int] | None:
+    """Token ids of a text that follows another; None where the border always gets lost."""
+    for mark in _MARKS:
+        head, whole = _plain(tokenizer, mark), _plain(tokenizer, mark + text)
+        known = head and tokenizer.unk_token_id not in head
+        if known and whole[: len(head)] == head:
+            return whole[len(head) :]
+    return None
 
 
 def _plain(tokenizer: "transformers.PreTrainedTokenizerBase", text: str) -> list[int]:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import transformers
 
 _RATIOS = ("truth_ratio", "truth_ratio_geometric")
+_MEMBERSHIP = ("min_k", "min_k_plus", "loss", "zlib")  # all with the sign of a loss
 
 
 @dataclass(frozen=True)
@@ -107,8 +108,11 @@ class Evaluation:
             A p-value; higher = forgotten.
 
         Raises:
-            UsageError: One of the two lacks the truth ratio.
+            UsageError: One of the two lacks the truth ratio, another metric, or they were measured
+                with other options.
         """
+        _require_one_of(by, _RATIOS)
+        self._require_alike(retrained, by)
         return forget_quality(self[by], retrained[by])
 
     def privleak(
@@ -125,9 +129,27 @@ class Evaluation:
             A percentage; 0 = as in a retrained model.
 
         Raises:
-            UsageError: No holdout, or it lacks the score.
+            UsageError: No holdout, it lacks the score, another metric, or it was measured with
+                other options.
         """
+        _require_one_of(by, _MEMBERSHIP)
+        if holdout is not None:
+            self._require_alike(holdout, by)
         return privleak(self[by], None if holdout is None else holdout[by], reference)
+
+    def _require_alike(self, other: "Evaluation", by: str) -> None:
+        """Refuse to compare what was measured in other ways; what is not noted is not compared.
+
+        Raises:
+            UsageError: A setting that the metric depends on differs.
+        """
+        for name in ("template", "eos", "compat", *(["k"] if by.startswith("min_k") else [])):
+            held = [it.settings[name] for it in (self, other) if name in it.settings]
+            if len(held) == 2 and held[0] != held[1]:
+                raise UsageError(
+                    f"both must be measured with the same {name}; one was with {held[0]!r}, the "
+                    f"other with {held[1]!r}"
+                )
 
     def to_dict(self) -> dict[str, Any]:
         """Values, means and settings as strict JSON."""
@@ -235,6 +257,13 @@ def evaluate(
     return Evaluation({name: METRICS[name].formula(seen) for name in names}, settings)
 
 
+def _require_one_of(by: str, known: Sequence[str]) -> None:
+    if by not in known:
+        raise UsageError(
+            f"by={by!r} must be one of {', '.join(known)}; nearest: {nearest(by, known, count=1)}"
+        )
+
+
 def _deck(
     tokenizer: "transformers.PreTrainedTokenizerBase | None",
     rows: Source | Sequence[Probe] | Sequence[Encoded],
@@ -243,10 +272,11 @@ def _deck(
     settings: Mapping[str, Any],
 ) -> tuple[Deck, list[str]]:
     """What goes forward, and the metrics that follow from it."""
-    if not isinstance(rows, str | Path) and any(isinstance(row, Encoded) for row in rows):
-        given = list(cast("Sequence[Encoded]", rows))
+    held: Any = rows if isinstance(rows, str | Path) else list(rows)
+    if not isinstance(rows, str | Path) and any(isinstance(row, Encoded) for row in held):
+        given = cast("list[Encoded]", held)
         return Deck(given, [answer_text(tokenizer, row) for row in given]), chosen(metrics, [])
-    probes = read_probes(cast("Source | Sequence[Probe]", rows))
+    probes = read_probes(held)
     names = chosen(metrics, probes)
     kinds = kinds_for(names, probes)
     deck = lay_out(

@@ -1,6 +1,7 @@
 """What a model says to prompts: greedy, in batches of like length."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,8 @@ def generate(
 
     Prompts are padded on the left and share a batch with prompts of like length. What is said does
     not depend on the batch, but that rounding, in short formats above all, may decide between
-    tokens just as likely. Sampling that the model was shipped with is left aside.
+    tokens just as likely. Settings that the model was shipped with (sampling, least lengths, tokens
+    never to be said) are left aside, but for the tokens that end an answer.
 
     Args:
         model: A causal language model of transformers, in eval mode meanwhile.
@@ -126,11 +128,11 @@ def _greedy(
     ids = torch.tensor([[pad] * (longest - len(line)) + line for line in contexts], device=device)
     lengths = torch.tensor([[len(line)] for line in contexts], device=device)
     attention = (torch.arange(longest, device=device) >= longest - lengths).long()
-    out: Tensor = model.generate(
-        input_ids=ids,
-        attention_mask=attention,
-        generation_config=_plainly(ends, pad=pad, room=room),
-    )
+    plainly = _plainly(ends, pad=pad, room=room)
+    with _shipped_with(model, plainly):
+        out: Tensor = model.generate(
+            input_ids=ids, attention_mask=attention, generation_config=plainly
+        )
     return [_until(line, ends) for line in out[:, longest:].tolist()]
 
 
@@ -141,8 +143,20 @@ def _ends(model: Any, tokenizer: "transformers.PreTrainedTokenizerBase") -> list
     return [end for end in dict.fromkeys([tokenizer.eos_token_id, *several]) if end is not None]
 
 
+@contextmanager
+def _shipped_with(model: nn.Module, settings: "transformers.GenerationConfig") -> Iterator[None]:
+    """The model as if it had been shipped with these settings, from which gaps are filled in."""
+    before = {m: m.generation_config for m in model.modules() if "generation_config" in vars(m)}
+    try:
+        for module in before:
+            module.generation_config = settings
+        yield
+    finally:
+        for module, own in before.items():
+            module.generation_config = own
+
+
 def _plainly(ends: list[int], *, pad: int, room: int) -> "transformers.GenerationConfig":
-    # What is named here is not filled in from the settings that the model was shipped with.
     return require("transformers", extra="llm").GenerationConfig(
         max_new_tokens=room,
         do_sample=False,

@@ -1,6 +1,8 @@
 """What a run will need, told before it starts."""
 
-from contextlib import nullcontext
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +14,7 @@ from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from limen._core.errors import UsageError, nearest
+from limen._core.errors import UsageError, WorkError, nearest
 from limen.train.modes import in_mode
 from limen.unlearn.activation_checkpointing import activation_checkpointing
 
@@ -92,9 +94,11 @@ def memory_estimate(
 
     What lasts is counted: weights, gradients, optimiser, averages. What comes and goes is played
     through: a forward and a backward pass on tensors that have a shape and no content, whose
-    sizes are added up as they live and die. So it holds for any architecture and adapter, and
-    needs neither the memory nor the time of a step. Every token counts as one of an answer, which
-    makes it an upper bound; fragments and what the device itself needs come on top.
+    sizes are added up as they live and die. So it knows no architecture by name, and needs neither
+    the memory nor the time of a step; where torch cannot play an operation without content (experts
+    in one grouped product, in types that it does not know), there is no estimate. Every token
+    counts as one of an answer, which makes it an upper bound; fragments and what the device itself
+    needs come on top.
 
     Args:
         model: A causal language model; what is frozen in it is not trained. Stays as it is.
@@ -114,6 +118,7 @@ def memory_estimate(
 
     Raises:
         UsageError: A value out of range.
+        WorkError: The pass cannot be played through.
 
     Example:
         >>> from limen.unlearn.toy import toy_model, toy_tokenizer
@@ -131,7 +136,13 @@ def memory_estimate(
     at_once = optimizer == "adamw" and any(p.is_cuda for p in trained)  # all tensors together
     stepping = size * (at_once + (rectify and on == "update"))
     with activation_checkpointing(model) if checkpointing else nullcontext():
-        played = _played(model, rows=rows, length=length, mixed=mixed)
+        try:
+            played = _played(model, rows=rows, length=length, mixed=mixed)
+        except (RuntimeError, TypeError, ValueError) as unknown:
+            why = (str(unknown).splitlines() or [type(unknown).__name__])[0].rstrip(".")
+            raise WorkError(
+                f"memory cannot be estimated for {type(model).__name__}: {why}"
+            ) from unknown
     return MemoryEstimate(
         weights=sum(t.nbytes for t in (*model.parameters(), *model.buffers())),
         gradients=size,
@@ -199,12 +210,23 @@ def _played(model: nn.Module, *, rows: int, length: int, mixed: str | None) -> _
     vocabulary = int(model.config.vocab_size)  # type: ignore[union-attr, arg-type]
     sizes = frozenset(rows * n * vocabulary for n in (length, length - 1))
     once = _Pass(model)
-    with FakeTensorMode(), in_mode(once, training=True):
+    with _silent(), FakeTensorMode(), in_mode(once, training=True):
         empty = _empty(once)
         ids = torch.zeros(rows, length, dtype=torch.int64)
         with _Living(sizes) as living:
             torch.func.functional_call(once, empty, (ids, mixed))
     return living
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Without torch's own account of an operation that it cannot play: it is raised as well."""
+    log = logging.getLogger("torch._subclasses.fake_tensor")
+    before, log.disabled = log.disabled, True
+    try:
+        yield
+    finally:
+        log.disabled = before
 
 
 def _empty(model: nn.Module) -> dict[str, Tensor]:

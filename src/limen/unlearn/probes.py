@@ -67,12 +67,12 @@ def read_probes(source: Source | Sequence[Probe]) -> list[Probe]:
         >>> read_probes([row])[0].perturbed
         ('Five.',)
     """
-    given = () if isinstance(source, str | Path) else source
-    if given and all(isinstance(row, Probe) for row in given):
-        found = list(cast("Sequence[Probe]", given))
+    given: Any = source if isinstance(source, str | Path) else list(source)
+    if isinstance(given, list) and given and all(isinstance(row, Probe) for row in given):
+        found = cast("list[Probe]", given)
     else:
-        rows = read_rows(cast("Source", source))
-        columns = _columns(cast("Source", source))
+        rows = read_rows(cast("Source", given))
+        columns = _columns(cast("Source", given))
         found = [
             Probe(row, **{kind: _variants(record, kind, row.where) for kind in COLUMNS})
             for row, record in zip(rows, columns, strict=True)

@@ -133,3 +133,21 @@ def test_a_missing_part_is_named(muse: MUSE, tokenizer, toy):
     (Path(str(muse.data)) / "privleak" / "holdout.json").unlink()
     with pytest.raises(UsageError, match=r"must hold privleak/holdout\.json"):
         muse.judge(toy(), tokenizer)
+
+
+def test_a_saved_judgement_of_more_tokens_is_refused(muse: MUSE, toy, tokenizer, tmp_path):
+    saved = muse.judge(toy(), tokenizer, generation=False).save(tmp_path / "retrained.json")
+    muse.judge(toy(), tokenizer, generation=False, retrained=saved)
+    with pytest.raises(UsageError, match="the same tokens, 4; it was with 2048"):
+        muse.judge(toy(), tokenizer, generation=False, retrained=saved, tokens=4)
+
+
+def test_checking_needs_no_model_to_find_what_is_missing(muse: MUSE, tmp_path):
+    muse.check()
+    with pytest.raises(UsageError, match="must be a file"):
+        muse.check(retrained=tmp_path)
+    next(Path(str(muse.data)).glob("knowmem/retain_qa_icl.*")).unlink()
+    bare = MUSE("news", data=muse.data)
+    bare.check(generation=False)
+    with pytest.raises(UsageError, match="must hold knowmem/retain_qa_icl"):
+        bare.check()

@@ -1,14 +1,19 @@
 """Parts of a benchmark: where they are looked for, and what is said if they are not there."""
 
+from dataclasses import fields
+
 import datasets
 import numpy as np
 import pytest
 
 from limen._core.errors import UsageError
-from limen.unlearn.benchmarks.chunks import chunks
+from limen.unlearn.benchmarks.chunks import chunks, opening
 from limen.unlearn.benchmarks.judgement import Judgement
 from limen.unlearn.benchmarks.parts import read_part
+from limen.unlearn.benchmarks.together import recall_together
 from limen.unlearn.data import Row
+from limen.unlearn.encode import encode
+from limen.unlearn.scores.one_pass import recall
 
 TEXT = {"text": "text"}
 
@@ -74,7 +79,7 @@ def test_pieces_of_a_text_join_to_the_text_and_have_the_length_asked_for(tokeniz
 def test_no_piece_is_left_with_a_single_token(tokenizer):
     text = tokenizer.decode(tokenizer("Where does Ada live? " * 9)["input_ids"][:22])
     pieces = [row.response for row in chunks(tokenizer, [Row("", text)], tokens=7)]
-    assert [len(tokenizer(piece)["input_ids"]) for piece in pieces] == [7, 7, 8]
+    assert [len(tokenizer(piece)["input_ids"]) for piece in pieces] == [7, 7, 6, 2]
 
 
 def test_too_short_pieces_are_refused(tokenizer):
@@ -101,3 +106,65 @@ def test_another_file_is_no_judgement(tmp_path):
     path.write_text("[1, 2]")
     with pytest.raises(UsageError, match="must be a saved judgement"):
         Judgement.read(path)
+
+
+def test_pieces_of_two_tokens_take_a_third_in_rather_than_leave_one(tokenizer):
+    text = tokenizer.decode(tokenizer("Where does Ada live? " * 9)["input_ids"][:5])
+    pieces = [row.response for row in chunks(tokenizer, [Row("", text)], tokens=2)]
+    assert [len(tokenizer(piece)["input_ids"]) for piece in pieces] == [2, 3]
+
+
+@pytest.mark.parametrize("count", [6, 7, 8, 14, 15, 16])
+def test_no_piece_is_longer_than_asked_for_and_none_is_a_single_token(tokenizer, count):
+    text = tokenizer.decode(tokenizer("Where does Ada live? " * 9)["input_ids"][:count])
+    pieces = [row.response for row in chunks(tokenizer, [Row("", text)], tokens=7)]
+    sizes = [len(tokenizer(piece)["input_ids"]) for piece in pieces]
+    assert (sum(sizes), max(sizes) <= 7, min(sizes) >= 2) == (count, True, True)
+
+
+@pytest.mark.parametrize("count", [3, 7, 8, 20])
+def test_an_opening_is_the_first_tokens_and_no_other(tokenizer, count):
+    ids = tokenizer("Where does Ada live? " * 9)["input_ids"][:count]
+    row = opening(tokenizer, Row("Who?", tokenizer.decode(ids), "a:1"), tokens=7)
+    assert row == Row("Who?", tokenizer.decode(ids[:7]), "a:1")
+
+
+def test_pieces_cut_at_a_space_keep_their_tokens_where_the_tokenizer_brings_its_own(
+    spaced_tokenizer,
+):
+    words = spaced_tokenizer()
+    rows = chunks(words, [Row("", "In Oslo. In Oslo. A B")], tokens=2)
+    assert [words.convert_ids_to_tokens(encode(words, row).ids) for row in rows] == [
+        ["▁In", "▁Oslo."], ["▁In", "▁Oslo."], ["▁A", "▁B"],
+    ]  # fmt: skip
+
+
+def test_a_row_is_named_by_its_set_and_its_number_there(toy, tokenizer):
+    sets = {"forget": [Row("a", "b")] * 3, "holdout": [Row("a", "b"), Row("", "Who? " * 200)]}
+    with pytest.raises(UsageError, match=r"holdout: row 2 must fit the model's context"):
+        recall_together(toy(), tokenizer, sets)
+
+
+def test_a_set_is_recalled_together_as_it_is_alone(toy, tokenizer, rows):
+    found = recall_together(toy(), tokenizer, {"a": rows[:3], "b": rows[3:]})
+    for name, part in (("a", rows[:3]), ("b", rows[3:])):
+        alone = recall(toy(), tokenizer, part)
+        for score in fields(alone):
+            np.testing.assert_allclose(
+                getattr(found[name], score.name), getattr(alone, score.name), rtol=1e-5
+            )
+
+
+def test_a_folder_is_no_judgement(tmp_path):
+    with pytest.raises(UsageError, match="must be a file"):
+        Judgement.read(tmp_path)
+
+
+def test_a_judgement_in_a_file_says_how_it_was_made(tmp_path):
+    said = Judgement("X", {}, settings={"eos": True, "tokens": 3})
+    assert Judgement.read(said.save(tmp_path / "x.json")).settings == {"eos": True, "tokens": 3}
+    (tmp_path / "old.json").write_text(
+        '{"benchmark": "X", "values": {}, "rows": {}, "protocol": ""}'
+    )
+    with pytest.raises(UsageError, match="must be a saved judgement"):
+        Judgement.read(tmp_path / "old.json")

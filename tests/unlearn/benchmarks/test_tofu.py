@@ -217,3 +217,52 @@ def test_the_published_parts_are_whole_and_fit_together(split: str, rows: int):
     assert len(tofu.real_authors) == len(tofu.real_authors_perturbed) == 100
     assert len(tofu.world_facts) == len(tofu.world_facts_perturbed) == 117
     assert len(tofu.retain_perturbed) == 400
+
+
+@pytest.mark.parametrize(
+    ("options", "form", "setting"),
+    [
+        ({"eos": True}, "{question}{answer}", "eos, True; it was with False"),
+        ({"limit": 1}, "{question}{answer}", "number of forget rows, 1; it was with 2"),
+        ({}, "{question} {answer}", "form, "),
+    ],
+)
+def test_a_retrained_model_must_be_judged_in_the_same_way(
+    tofu_folder: Path, toy, tokenizer, judged, options, form, setting
+):
+    tofu = TOFU(data=tofu_folder, form=form)
+    with pytest.raises(UsageError, match=f"must be judged with the same {setting}"):
+        tofu.judge(toy(), tokenizer, generation=False, retrained=judged, **options)
+
+
+def test_a_retrained_model_must_be_judged_on_the_same_rows(
+    tmp_path, tofu_parts, write, toy, tokenizer, judged
+):
+    tofu_parts["forget01_perturbed"][0]["answer"] = "Nobody knows."
+    tofu = TOFU(data=write(tmp_path / "other", tofu_parts))
+    with pytest.raises(UsageError, match="the same content"):
+        tofu.judge(toy(), tokenizer, generation=False, retrained=judged)
+
+
+def test_a_saved_judgement_made_in_the_same_way_is_taken(
+    tofu_folder: Path, tmp_path, toy, tokenizer, judged
+):
+    path = judged.save(tmp_path / "retrained.json")
+    tofu = TOFU(data=tofu_folder)
+    found = tofu.judge(toy(), tokenizer, generation=False, template="plain", retrained=path)
+    assert found.values["forget quality"] == 1.0
+
+
+def test_checking_needs_no_model_to_find_what_is_missing(tofu_folder: Path, tmp_path, judged):
+    tofu = TOFU(data=tofu_folder)
+    tofu.check()
+    tofu.check(retrained=judged.save(tmp_path / "retrained.json"))
+    with pytest.raises(UsageError, match="must be a file"):
+        tofu.check(retrained=tmp_path)
+    with pytest.raises(UsageError, match="it was on TOFU forget05"):
+        tofu.check(retrained=Judgement("TOFU forget05", {}))
+    with pytest.raises(UsageError, match="must hold the rows of 'forget: R, geometric'"):
+        tofu.check(retrained=Judgement("TOFU forget01", {}), mean="geometric")
+    next(tofu_folder.glob("world_facts_perturbed.*")).unlink()
+    with pytest.raises(UsageError, match="must hold world_facts_perturbed"):
+        TOFU(data=tofu_folder).check()

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from limen._core.errors import UsageError
+from limen._core.errors import UsageError, WorkError
 from limen.unlearn.encode import Encoded
 from limen.unlearn.scores.forward import forward_once
 
@@ -76,3 +76,28 @@ def test_a_batch_of_nothing_is_refused_before_anything_goes_forward(batch):
 def test_a_reader_that_loses_a_row_is_noticed():
     with pytest.raises(ValueError, match="shorter"):
         forward_once(Watched(), ROWS, read=lambda _, tokens: lengths(_, tokens)[1:])
+
+
+class Broken(Watched):
+    """What it says to the longest row is not a number; padding never is."""
+
+    def __init__(self, said):
+        super().__init__()
+        self.said = said
+
+    def forward(self, input_ids, attention_mask, use_cache):
+        logits = super().forward(input_ids, attention_mask, use_cache).logits
+        logits[attention_mask == 0] = torch.nan
+        logits[attention_mask.sum(1) == 9, 1, 1] = self.said
+        return SimpleNamespace(logits=logits)
+
+
+@pytest.mark.parametrize("said", [float("nan"), float("inf")])
+@pytest.mark.parametrize("batch", [1, 5])
+def test_what_is_not_a_number_is_never_read(said, batch):
+    with pytest.raises(WorkError, match="row 3: the model's output is not a number"):
+        forward_once(Broken(said), ROWS, read=lengths, batch=batch)
+
+
+def test_an_impossible_token_and_padding_do_not_count():
+    assert forward_once(Broken(-float("inf")), ROWS, read=lengths, batch=5)[2] == 9

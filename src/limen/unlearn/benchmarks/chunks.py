@@ -1,6 +1,7 @@
 """Running text in pieces of so many tokens."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -16,9 +17,9 @@ def chunks(
 ) -> list[Row]:
     """Each text in pieces of `tokens` tokens, cut where a token starts; nothing is lost.
 
-    The tokens that the tokenizer puts around a text count. The last piece holds one more where one
-    token would be left over, and at a cut inside a word a tokenizer may find other tokens than in
-    the whole text.
+    The tokens that the tokenizer puts around a text count. Where one token would be left over, the
+    piece before gives it one of its own, or, if it has only two, takes it in. At a cut inside a
+    word a tokenizer may find other tokens than in the whole text.
 
     Args:
         tokenizer: A fast tokenizer.
@@ -37,11 +38,7 @@ def chunks(
         ...     [Row("", "abcde")], tokens=2)]
         ['ab', 'cde']
     """
-    size = tokens - tokenizer.num_special_tokens_to_add()
-    if size < 2:
-        raise UsageError(f"tokens={tokens} must leave room for at least 2 tokens of text")
-    if not getattr(tokenizer, "is_fast", False):
-        raise UsageError("cutting text needs a fast tokenizer, which says where its tokens stand")
+    size = _size(tokenizer, tokens)
     return [
         Row(row.prompt if part == 0 else "", text, row.where)
         for row in texts
@@ -49,9 +46,47 @@ def chunks(
     ]
 
 
+def opening(tokenizer: "transformers.PreTrainedTokenizerBase", row: Row, *, tokens: int) -> Row:
+    """A row with no more of its response than the first `tokens` tokens, as `chunks` counts them.
+
+    Raises:
+        UsageError: As `chunks`.
+
+    Example:
+        >>> from limen.unlearn.toy import toy_tokenizer
+        >>> opening(toy_tokenizer(["x"], vocabulary=260), Row("", "abcde"), tokens=4).response
+        'abcd'
+    """
+    size = _size(tokenizer, tokens)
+    starts = [*_starts(tokenizer, row.response), *[len(row.response)] * size]
+    return replace(row, response=row.response[: starts[size]])
+
+
 def _pieces(tokenizer: "transformers.PreTrainedTokenizerBase", text: str, size: int) -> list[str]:
+    starts = _starts(tokenizer, text)
+    cuts = starts[::size]
+    # A last token alone would have nothing to be predicted from.
+    if len(starts) > 1 and len(starts) % size == 1:
+        cuts = [*cuts[:-1], *([starts[-2]] if size > 2 else [])]
+    ends = sorted({0, *cuts, len(text)})
+    return [piece for a, b in pairwise(ends) if (piece := text[a:b]).strip()]
+
+
+def _size(tokenizer: "transformers.PreTrainedTokenizerBase", tokens: int) -> int:
+    """How many tokens of text a piece holds.
+
+    Raises:
+        UsageError: Too few, or the tokenizer does not say where its tokens stand.
+    """
+    size = tokens - tokenizer.num_special_tokens_to_add()
+    if size < 2:
+        raise UsageError(f"tokens={tokens} must leave room for at least 2 tokens of text")
+    if not getattr(tokenizer, "is_fast", False):
+        raise UsageError("cutting text needs a fast tokenizer, which says where its tokens stand")
+    return size
+
+
+def _starts(tokenizer: "transformers.PreTrainedTokenizerBase", text: str) -> list[int]:
+    """Where each token of a text starts in it."""
     found = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-    starts = [start for start, _ in found["offset_mapping"]]
-    # No cut before the last token: alone it would have nothing to be predicted from.
-    cuts = sorted({0, *starts[:-1:size], len(text)})
-    return [piece for a, b in pairwise(cuts) if (piece := text[a:b]).strip()]
+    return [start for start, _ in found["offset_mapping"]]

@@ -25,6 +25,7 @@ class Judgement:
         values: Score -> number, in the order of the table.
         rows: Score -> its value for each row; also what later comparisons need.
         protocol: How the numbers were made, in a sentence or two.
+        settings: What a comparison needs to be alike in both: options, rows by number and by hash.
 
     Example:
         >>> found = Judgement("TOFU", {"forget: probability": 0.5})
@@ -38,6 +39,7 @@ class Judgement:
     values: Mapping[str, float]
     rows: Mapping[str, Rows] = field(default_factory=dict)
     protocol: str = ""
+    settings: Mapping[str, str | int | bool] = field(default_factory=dict)
 
     @property
     def table(self) -> Table:
@@ -64,6 +66,7 @@ class Judgement:
             "values": dict(self.values),
             "rows": {name: values.tolist() for name, values in self.rows.items()},
             "protocol": self.protocol,
+            "settings": dict(self.settings),
         }
 
     @classmethod
@@ -81,6 +84,7 @@ class Judgement:
                 for name, values in data["rows"].items()
             },
             protocol=data["protocol"],
+            settings=dict(data["settings"]),
         )
 
     @classmethod
@@ -93,7 +97,7 @@ class Judgement:
         found = read_json(Path(path))
         try:
             return cls.from_dict(found)
-        except (KeyError, TypeError, AttributeError) as wrong:
+        except (KeyError, TypeError, AttributeError, ValueError) as wrong:
             raise UsageError(f"{path} must be a saved judgement; it is another file") from wrong
 
 

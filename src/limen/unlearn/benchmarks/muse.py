@@ -11,10 +11,17 @@ from torch import nn
 
 from limen._core.errors import UsageError, nearest
 from limen.measure.separation import auroc
-from limen.unlearn.benchmarks.chunks import chunks
+from limen.unlearn.benchmarks.chunks import chunks, opening
 from limen.unlearn.benchmarks.judgement import Judgement, Rows, mean_known
 from limen.unlearn.benchmarks.parts import read_part, require_limit
-from limen.unlearn.benchmarks.retrained import Retrained, needed, privleak_beside
+from limen.unlearn.benchmarks.retrained import (
+    Retrained,
+    check_said,
+    needed,
+    privleak_beside,
+    said,
+    settings_of,
+)
 from limen.unlearn.benchmarks.together import recall_together
 from limen.unlearn.data import Row
 from limen.unlearn.generate import generate
@@ -26,7 +33,9 @@ if TYPE_CHECKING:
 
 _HUBS = {"news": "muse-bench/MUSE-News", "books": "muse-bench/MUSE-Books"}
 _TEXT = {"text": "text"}
+_COMPARED = ("forget: min-k", "holdout: min-k")
 _QA = {"question": "text", "answer": "text"}
+_SPLITS = ("forget", "retain", "holdout")
 _PROTOCOL = (
     "Verbatim: ROUGE-L F1 of 128 new tokens with the 128 that follow a prompt. Knowledge: ROUGE-L "
     "F1 of at most 32 new tokens after worked examples. PrivLeak: Min-K% with k = 40 %, forget "
@@ -131,6 +140,22 @@ class MUSE:
             allow_overlap=allow_overlap,
         )
 
+    def check(self, *, retrained: Retrained = None, generation: bool = True) -> None:
+        """Read all that `judge` reads, so that what is missing shows before a model is loaded.
+
+        Args:
+            retrained: As for `judge`; a model is not looked at.
+            generation: As for `judge`.
+
+        Raises:
+            UsageError: A part is missing or not whole, or `retrained` cannot be compared with.
+        """
+        _ = self.verbatim, [self.membership(split) for split in _SPLITS]
+        if generation:
+            _ = self.forget_questions, self.retain_questions
+        if retrained is not None and not isinstance(retrained, nn.Module):
+            check_said(said(retrained), benchmark=f"MUSE {self.corpus}", rows=_COMPARED)
+
     def judge(
         self,
         model: nn.Module,
@@ -173,35 +198,41 @@ class MUSE:
         """
         require_limit(limit)
         name = f"MUSE {self.corpus}"
+        sets = {
+            split: _starts(tokenizer, self.membership(split)[:limit], tokens) for split in _SPLITS
+        }
+        settings = settings_of(
+            tokenizer,
+            {split: sets[split] for split in ("forget", "holdout")},
+            template="plain",
+            tokens=tokens,
+        )
         known = needed(
             retrained,
             lambda it: self.judge(
                 it, tokenizer, generation=False, limit=limit, tokens=tokens, batch=batch
             ),
             benchmark=name,
-            rows=("forget: min-k", "holdout: min-k"),
+            rows=_COMPARED,
+            settings=settings,
         )
-        sets = {
-            split: _starts(tokenizer, self.membership(split)[:limit], tokens)
-            for split in ("forget", "retain", "holdout")
-        }
         sets["verbatim"] = self.verbatim[:limit]
         asked = self._asked(tokenizer, limit) if generation else {}
         found = recall_together(model, tokenizer, sets, template="plain", batch=batch)
         rows: dict[str, Rows] = {}
         for what, (part, options) in asked.items():
-            said = generate(model, tokenizer, part, template="plain", batch=batch, **options)
+            heard = generate(model, tokenizer, part, template="plain", batch=batch, **options)
             wanted = [row.response for row in part]
-            rows[what] = rouge_l(said, wanted, variant="f1", stem=stem)
+            rows[what] = rouge_l(heard, wanted, variant="f1", stem=stem)
         rows["forget: extraction strength"] = found["verbatim"].extraction_strength
         values = {what: mean_known(per_row) for what, per_row in rows.items()}
-        for split in ("forget", "retain", "holdout"):
+        for split in _SPLITS:
             rows[f"{split}: min-k"] = np.asarray(found[split].min_k)
         for split in ("forget", "retain"):
             scores = rows[f"{split}: min-k"], rows["holdout: min-k"]
             values[f"{split}: AUROC against holdout"] = auroc(*scores)
         values["PrivLeak"] = privleak_beside(rows, known)
-        return Judgement(name, values, rows, protocol=_PROTOCOL)
+        return Judgement(name, values, rows, protocol=_PROTOCOL, settings=settings)
 
     def _asked(
         self, tokenizer: "transformers.PreTrainedTokenizerBase", limit: int | None
@@ -240,4 +271,4 @@ class MUSE:
 def _starts(
     tokenizer: "transformers.PreTrainedTokenizerBase", rows: Sequence[Row], tokens: int
 ) -> list[Row]:
-    return [chunks(tokenizer, [row], tokens=tokens)[0] for row in rows]
+    return [opening(tokenizer, row, tokens=tokens) for row in rows]

@@ -12,8 +12,8 @@ from torch import nn
 from limen._core.errors import UsageError
 from limen.unlearn.benchmarks.judgement import Judgement
 from limen.unlearn.benchmarks.parts import read_part
-from limen.unlearn.benchmarks.retrained import Retrained
-from limen.unlearn.benchmarks.tofu_scores import judge_tofu
+from limen.unlearn.benchmarks.retrained import Retrained, check_said, said
+from limen.unlearn.benchmarks.tofu_scores import COMPARED, judge_tofu
 from limen.unlearn.data import Row
 from limen.unlearn.task import Task
 
@@ -138,6 +138,22 @@ class TOFU:
             eos=eos,
             max_length=max_length,
         )
+
+    def check(self, *, retrained: Retrained = None, mean: str = "arithmetic") -> None:
+        """Read all that `judge` reads, so that what is missing shows before a model is loaded.
+
+        Args:
+            retrained: As for `judge`; a model is not looked at.
+            mean: As for `judge`.
+
+        Raises:
+            UsageError: A part is missing or not whole, or `retrained` cannot be compared with.
+        """
+        _ = self.forget_perturbed, self.retain_perturbed, self.holdout
+        _ = self.real_authors_perturbed, self.world_facts_perturbed
+        if retrained is not None and not isinstance(retrained, nn.Module):
+            rows = COMPARED.get(mean, ())
+            check_said(said(retrained), benchmark=f"TOFU {self.split}", rows=rows)
 
     def judge(
         self,

@@ -10,7 +10,7 @@ from torch import nn
 from limen._core.errors import UsageError, nearest
 from limen.unlearn.benchmarks.judgement import Judgement, Rows, mean_known
 from limen.unlearn.benchmarks.parts import require_limit
-from limen.unlearn.benchmarks.retrained import Retrained, needed, privleak_beside
+from limen.unlearn.benchmarks.retrained import Retrained, needed, privleak_beside, settings_of
 from limen.unlearn.benchmarks.together import recall_together
 from limen.unlearn.data import Row
 from limen.unlearn.generate import generate
@@ -30,6 +30,13 @@ _FICTION = ("forget", "retain")
 _USEFUL = ("retain", "real authors", "world facts")
 _SETS = ("forget", *_USEFUL)
 _MEANS = ("arithmetic", "geometric")
+COMPARED = {mean: (f"forget: R, {mean}", "forget: min-k", "holdout: min-k") for mean in _MEANS}
+_COMPARED_ROWS = {
+    "forget": ("forget", "answer"),
+    "holdout": ("holdout", "answer"),
+    "paraphrased": ("forget", "paraphrase"),
+    "false": ("forget", "wrong"),
+}
 _KEPT_ASIDE = ("R, arithmetic", "R, geometric", "min-k")  # for comparisons, not for the table
 _PROTOCOL = (
     "Probability is per token; of facts, its share among the true and the false answers. Truth "
@@ -66,14 +73,23 @@ def judge_tofu(
     require_limit(limit)
     records = _records(tofu, limit)
     asked = _asked(tofu, records, limit)
-    name, ratio = f"TOFU {tofu.split}", f"forget: R, {mean}"
+    name = f"TOFU {tofu.split}"
+    ratio, *_ = compared = COMPARED[mean]
+    settings = settings_of(
+        tokenizer,
+        {word: asked[key] for word, key in _COMPARED_ROWS.items()},
+        template=template,
+        eos=eos,
+        form=tofu.form,
+    )
     known = needed(
         retrained,
         lambda it: judge_tofu(
             tofu, it, tokenizer, generation=False, limit=limit, eos=eos, **options
         ),
         benchmark=name,
-        rows=(ratio, "forget: min-k", "holdout: min-k"),
+        rows=compared,
+        settings=settings,
     )
     likely = recall_together(model, tokenizer, asked, eos=eos, **options)
     by_heart = {key: rows for key, rows in asked.items() if key[1] in ("answer", "rephrased")}
@@ -93,7 +109,7 @@ def judge_tofu(
         values["forget quality"] = forget_quality(rows[ratio], known[ratio])
         values["forget quality, log10"] = forget_quality(rows[ratio], known[ratio], log10=True)
     values["PrivLeak"] = privleak_beside(rows, known)
-    return Judgement(name, values, rows, protocol=_PROTOCOL.format(mean=mean))
+    return Judgement(name, values, rows, protocol=_PROTOCOL.format(mean=mean), settings=settings)
 
 
 def _records(tofu: "TOFU", limit: int | None) -> _Records:

@@ -1,18 +1,20 @@
 """Several sets of rows in one teacher-forced pass, so that rows of like length share batches."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
+import numpy as np
 from torch import nn
 
+from limen._core.errors import UsageError
 from limen.unlearn.data import Row
-from limen.unlearn.scores.one_pass import Recall, recall
+from limen.unlearn.encode import Encoded, encode_all, require_fit
+from limen.unlearn.scores.one_pass import Recall, columns
 
 if TYPE_CHECKING:
     import transformers
 
-Key = TypeVar("Key")
+Key = TypeVar("Key", str, tuple[str, str])
 
 
 def recall_together(
@@ -38,14 +40,22 @@ def recall_together(
         What `recall` says of each set.
 
     Raises:
-        UsageError: As `recall`.
+        UsageError: As `recall`; a row is named by its set and its number there.
     """
-    rows = [row for part in sets.values() for row in part]
-    whole = recall(model, tokenizer, rows, template=template, eos=eos, batch=batch)
+    encoded: list[Encoded] = []
+    for name, part in sets.items():
+        try:
+            mine = encode_all(tokenizer, part, template=template, eos=eos)
+            require_fit(model, mine)
+        except UsageError as wrong:
+            where = name if isinstance(name, str) else ", ".join(map(str, name))
+            raise UsageError(f"{where}: {wrong}") from wrong
+        encoded += mine
+    texts = [row.response for part in sets.values() for row in part]
+    whole = columns(model, encoded, texts, batch=batch)
+    whole["tokens"] = whole["tokens"].astype(np.int64)
     found, start = {}, 0
     for name, part in sets.items():
         here = slice(start, start := start + len(part))
-        scores = ((f.name, getattr(whole, f.name)) for f in fields(whole))
-        cut: dict[str, Any] = {n: v if v is None else v[here] for n, v in scores}
-        found[name] = Recall(**cut)
+        found[name] = Recall(**{score: values[here] for score, values in whole.items()})
     return found

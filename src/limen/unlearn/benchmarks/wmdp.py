@@ -132,6 +132,14 @@ class WMDP:
             allow_overlap=allow_overlap,
         )
 
+    def check(self) -> None:
+        """Read all that `judge` reads, so that what is missing shows before a model is loaded.
+
+        Raises:
+            UsageError: Questions are missing or not whole.
+        """
+        _ = self.questions, self.mmlu is None or self.general
+
     def judge(
         self,
         model: nn.Module,

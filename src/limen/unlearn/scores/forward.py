@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from limen._core.errors import UsageError
+from limen._core.errors import UsageError, WorkError
 from limen.train.modes import in_mode
 from limen.unlearn.encode import Encoded, require_fit
 from limen.unlearn.tokens import Tokens, collate
@@ -39,6 +39,7 @@ def forward_once(
 
     Raises:
         UsageError: A batch below 1, or rows that the model cannot take.
+        WorkError: The model's output is not a number.
 
     Example:
         >>> from types import SimpleNamespace
@@ -63,7 +64,24 @@ def forward_once(
             logits = model(
                 input_ids=tokens.ids, attention_mask=tokens.attention, use_cache=False
             ).logits
+            _require_numbers(logits, tokens, [encoded[i].row for i in part])
             found.update(zip(part, read(logits, tokens), strict=True))
             if advance is not None:
                 advance(len(part))
     return [found[i] for i in range(len(encoded))]
+
+
+def _require_numbers(
+    logits: Float[Tensor, "rows length vocabulary"], tokens: Tokens, numbers: Sequence[int]
+) -> None:
+    """Refuse nan, which would be read as a token never said, or always.
+
+    Raises:
+        WorkError: A row's output is nan, or has no largest logit.
+    """
+    broken = (~logits.amax(-1).isfinite() & tokens.attention.bool()).any(1)
+    if broken.any():
+        raise WorkError(
+            f"row {numbers[int(broken.int().argmax())] + 1}: the model's output is not a number; "
+            "its weights are broken, or too large for their type"
+        )

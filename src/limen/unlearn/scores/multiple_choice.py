@@ -149,7 +149,8 @@ def _letters(
     """The tokens of each letter, as it stands behind a prompt."""
     chat = template == "chat" or (template == "auto" and tokenizer.chat_template)
     lead = "" if chat else " "
-    found = [encode(tokenizer, Row("x", lead + letter)) for letter in ascii_uppercase[:count]]
+    rows = [Row("x", lead + letter) for letter in ascii_uppercase[:count]]
+    found = [encode(tokenizer, row, template=template) for row in rows]
     return [tuple(item.ids[item.answer :]) for item in found]
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -198,12 +198,13 @@ def encoded_rows(
     Raises:
         UsageError: No rows, rows that the tokenizer cannot take, or no tokenizer for plain rows.
     """
-    if not isinstance(rows, str | Path) and any(isinstance(row, Encoded) for row in rows):
-        given = list(cast("Sequence[Encoded]", rows))
+    held: Any = rows if isinstance(rows, str | Path) else list(rows)
+    if isinstance(held, list) and any(isinstance(row, Encoded) for row in held):
+        given = cast("list[Encoded]", held)
         return given, [answer_text(tokenizer, row) for row in given]
     if tokenizer is None:
         raise UsageError("tokenizer=None needs encoded rows; pass the model's tokenizer")
-    read = read_rows(cast("Source", rows))
+    read = read_rows(held)
     encoded = encode_all(tokenizer, read, template=template, eos=eos)
     return encoded, [row.response for row in read]
 
