@@ -10,6 +10,7 @@ from limen._core.errors import UsageError
 from limen.train.losses import Loss
 from limen.train.modes import in_mode
 from limen.unlearn.objectives.ga import GA
+from limen.unlearn.objectives.within import require_loss
 from limen.unlearn.pairing import Pair
 from limen.unlearn.reference import Reference
 from limen.unlearn.retain.nll import NLL
@@ -61,8 +62,8 @@ class Step:
             objectives that see answers and nothing else.
 
     Raises:
-        UsageError: `weight` or a row's weight is out of range, or the objective cannot be weighed
-            by rows.
+        UsageError: `forget` or `retain` is no objective, `weight` or a row's weight is out of
+            range, or the objective cannot be weighed by rows.
 
     Example:
         >>> from limen import unlearn
@@ -80,6 +81,9 @@ class Step:
     ):
         if not 0 <= weight < float("inf"):
             raise UsageError(f"weight={weight} must be finite and not negative")
+        require_loss("forget", forget)
+        if retain is not None:
+            require_loss("retain", retain)
         if retain is not None and retain.needs_reference and sight_of(retain) in _SAID:
             raise UsageError(
                 f"retain={retain} compares answers with the model before, which is known of the "

@@ -1,6 +1,7 @@
 """Temperature, token selection and likelihood capping: what each changes, and nothing else."""
 
 import math
+import re
 from dataclasses import dataclass
 
 import pytest
@@ -19,6 +20,8 @@ from limen.unlearn.objectives import (
     Temperature,
     TokenSelection,
 )
+from limen.unlearn.objectives.token_weight import real
+from limen.unlearn.objectives.within import require_loss
 
 MASK = torch.tensor([[True, True, True, True, True], [True, True, False, False, False]])
 LOG_P = torch.tensor(
@@ -121,6 +124,32 @@ def test_temperature_is_shown_what_its_objective_is_shown():
 def test_an_objective_that_is_not_shown_log_probabilities_is_refused(make):
     with pytest.raises(UsageError, match=rf"{make.__name__} needs an objective that sees answers"):
         make(OnHidden())
+
+
+@pytest.mark.parametrize("make", [Temperature, TokenSelection])
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("GA", "objective='GA' must be an objective, as GA"),
+        (2.0, "objective=2.0 must be an objective"),
+        (GA, r"objective=GA must be an object; write GA\(\)"),
+    ],
+)
+def test_what_is_no_objective_is_refused_in_a_sentence(make, given, said):
+    with pytest.raises(UsageError, match=said):
+        make(given)
+
+
+@pytest.mark.parametrize("given", ["GA", GA, None])
+def test_a_loss_that_is_none_is_refused_by_its_side(given):
+    with pytest.raises(UsageError, match=r"forget=\S+ must be an object"):
+        require_loss("forget", given)
+
+
+@pytest.mark.parametrize("value", [GA(), "2", True, None])
+def test_a_number_that_is_none_is_refused_in_a_sentence(value):
+    with pytest.raises(UsageError, match=rf"delta={re.escape(repr(value))} must be a number"):
+        real("delta", value)
 
 
 @pytest.mark.parametrize("inner", [Temperature(), TokenSelection(Temperature())])

@@ -17,6 +17,7 @@ log-probabilities, so that neither p = 0 nor p = 1 makes them anything but numbe
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import ClassVar
 
 import torch
@@ -147,9 +148,10 @@ def positive(**values: float) -> None:
     """Check what is divided by.
 
     Raises:
-        UsageError: A value is not above 0, or not finite.
+        UsageError: A value is no number, not above 0, or not finite.
     """
     for name, value in values.items():
+        real(name, value)
         if not 0 < value < float("inf"):
             raise UsageError(f"{name}={value} must be positive and finite")
 
@@ -169,11 +171,22 @@ def not_negative(**values: float) -> None:
     """Check exponents and temperatures.
 
     Raises:
-        UsageError: A value is negative or not finite.
+        UsageError: A value is no number, negative, or not finite.
     """
     for name, value in values.items():
+        real(name, value)
         if not 0 <= value < float("inf"):
             raise UsageError(f"{name}={value} must be finite and not negative")
+
+
+def real(name: str, value: object) -> None:
+    """Check what is compared with numbers.
+
+    Raises:
+        UsageError: It is none.
+    """
+    if not isinstance(value, Real) or isinstance(value, bool):
+        raise UsageError(f"{name}={value!r} must be a number")
 
 
 def _finite(log_p: Tensor) -> Tensor:

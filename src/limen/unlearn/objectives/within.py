@@ -8,14 +8,28 @@ from torch import Tensor
 from limen._core.errors import UsageError
 
 
-def changeable(trick: str, objective: Any, sights: tuple[str, ...] = ("answers",)) -> None:
-    """Refuse an objective that is not shown log-probabilities.
+def require_loss(name: str, loss: Any) -> None:
+    """Refuse what is no objective: its name, its class, or anything else.
 
     Raises:
         UsageError: So it is.
     """
-    sees = getattr(objective, "sees", "answers")
-    if not callable(objective) or sees not in sights:
+    if isinstance(loss, type):
+        raise UsageError(f"{name}={loss.__name__} must be an object; write {loss.__name__}()")
+    if not callable(loss) or not hasattr(loss, "needs_reference"):
+        raise UsageError(f"{name}={loss!r} must be an objective, as GA() is")
+
+
+def changeable(trick: str, objective: Any, sights: tuple[str, ...] = ("answers",)) -> None:
+    """Refuse an objective that is not shown log-probabilities.
+
+    Raises:
+        UsageError: So it is, or it is no objective.
+    """
+    sees = getattr(objective, "sees", None)
+    if sees is None:
+        require_loss("objective", objective)
+    elif sees not in sights:
         raise UsageError(
             f"{trick} needs an objective that sees {' or '.join(sights)}, as GA() does; "
             f"got {objective!r}"
