@@ -266,3 +266,21 @@ def test_a_weight_is_known_by_its_name():
 def test_a_weight_without_a_name_is_known_by_what_it_says_of_itself():
     half = functools.partial(rise, log_q=torch.zeros(()))
     assert repr(TokenWeight(half)) == f"TokenWeight(weight={half!r}, needs_reference=False)"
+
+
+def powered(exponent):
+    return TokenWeight(lambda log_p, _: (exponent * log_p).exp())
+
+
+def test_two_lambdas_are_told_apart_by_what_they_compute():
+    assert repr(powered(2.0)) == repr(powered(2.0)) != repr(powered(3.0))
+    assert repr(TokenWeight(lambda p, _: p)) != repr(TokenWeight(lambda p, _: -p))
+    assert " at 0x" not in repr(powered(2.0))
+
+
+def test_a_function_goes_by_its_name():
+    assert "known_best" in repr(TokenWeight(known_best))
+
+
+def known_best(log_p, _):
+    return log_p.exp()

@@ -15,6 +15,7 @@ NPO and SimNPO are cousins: their weight is one for all tokens of a row. Weights
 log-probabilities, so that neither p = 0 nor p = 1 makes them anything but numbers.
 """
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from numbers import Real
@@ -89,8 +90,22 @@ class TokenWeight:
         return weighted_log_p(log_p, mask, weight)
 
     def __repr__(self) -> str:
-        name = getattr(self.weight, "__qualname__", None) or repr(self.weight)
-        return f"TokenWeight(weight={name}, needs_reference={self.needs_reference})"
+        return f"TokenWeight(weight={_told(self.weight)}, needs_reference={self.needs_reference})"
+
+
+def _told(function: Callable[..., object]) -> str:
+    """A function's name, and of a lambda also a digest of what it computes: two are not one."""
+    name = getattr(function, "__qualname__", None) or repr(function)
+    code = getattr(function, "__code__", None)
+    if code is None or not name.endswith("<lambda>"):
+        return name
+    held = [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
+    content = repr((code.co_code, code.co_names, [_plain(c) for c in (*code.co_consts, *held)]))
+    return f"{name} {hashlib.sha256(content.encode()).hexdigest()[:8]}"
+
+
+def _plain(constant: object) -> object:
+    return constant if isinstance(constant, int | float | str | bytes) else type(constant).__name__
 
 
 def weighted_log_p(
