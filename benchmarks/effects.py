@@ -28,7 +28,7 @@ from limen.unlearn.tokens import Tokens, collate
 from limen.unlearn.toy import passages, toy_model, toy_tokenizer
 
 ROWS, LENGTH = 64, 64
-ROUNDS = {"1 M": 9, "135 M": 1}
+ROUNDS = {"1 M": 9, "135 M": 3}
 WANTED = {
     "1 M: ghosts by row / forward and backward": 1.5,
     "135 M: ghosts by row / forward and backward": 1.2,
