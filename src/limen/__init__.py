@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from limen._core.lazy import lazy
 
 if TYPE_CHECKING:
-    from limen import algebra, measure, report, run, train, unlearn
+    from limen import algebra, bank, measure, report, run, train, unlearn
     from limen._core.errors import LimenError
     from limen.algebra.vector import ParamVector
+    from limen.bank.bank import FeatureBank
     from limen.measure.threshold import Threshold
     from limen.measure.tradeoff import Tradeoff
     from limen.run.files import load, save
@@ -25,6 +26,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "At",
+    "FeatureBank",
     "LimenError",
     "Loop",
     "ParamVector",
@@ -34,6 +36,7 @@ __all__ = [
     "Tradeoff",
     "Weighted",
     "algebra",
+    "bank",
     "fit",
     "load",
     "measure",
