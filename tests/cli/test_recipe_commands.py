@@ -111,8 +111,8 @@ def test_a_recipe_that_is_no_python_is_refused_with_the_line(limen, tmp_path):
     [
         (["sqares.py"], "sqares.py must be a recipe file; there is no such file"),
         (["sqares"], "recipes/sqares.py must be a recipe file; .*; nearest: squares.py"),
-        (["squares", "--only", "m*"], r"only='m\*' must match a cell; nearest: n"),
-        (["squares", "--engine", "cloud"], "engine='cloud' must be 'local' or 'ray'"),
+        (["squares", "--only", "m*"], r"--only 'm\*' must match a cell; nearest: n"),
+        (["squares", "--engine", "cloud"], "--engine 'cloud' must be 'local' or 'ray'"),
         (["squares", "--data", "nowhere"], "--data nowhere must be a folder; there is none"),
     ],
     ids=["file", "name", "only", "engine", "data"],

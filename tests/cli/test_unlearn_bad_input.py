@@ -183,26 +183,52 @@ def test_a_model_that_knows_nothing_of_the_rows(limen, given, tmp_path):
         ({"objective": "NPO(alpha=1)"}, r"NPO has no setting 'alpha'; it takes beta"),
         ({"objective": "ga(alpha=1)"}, r"GA has no setting 'alpha'; it takes none"),
         ({"objective": "NPO(beta='a')"}, r"--objective .* a setting of the wrong type"),
-        ({"objective": "NPO(beta=-1)"}, r"beta=-1 must be positive"),
-        ({"objective": "NPO(0.1)"}, r"must be a name, or a name with settings: 'NPO\(beta=0.1\)'"),
-        ({"objective": "print(open('x'))"}, r"must be a name, or a name with settings"),
+        ({"objective": "NPO(beta=-1)"}, r"--objective 'NPO': beta=-1 must be positive"),
+        ({"objective": "NPO(0.1, 2)"}, r"'NPO\(0.1, 2\)': NPO has no more settings than beta"),
+        ({"objective": "NPO(1, beta=1)"}, r"'NPO\(1, beta=1\)' gives beta twice"),
+        ({"objective": "NPO(1/2)"}, r"with settings: 'NPO\(beta=0.1\)', 'Temperature\(NPO\("),
+        ({"objective": "print(open('x'))"}, r"--objective 'print' is not known"),
+        ({"objective": "GradDiff"}, r"it is --objective GA with --retain-loss NLL and --no-rec"),
+        ({"objective": "GRU"}, r"it is --rectify, which goes with any"),
         ({"retain_loss": "NL"}, r"--retain-loss 'NL' is not known; nearest: NLL, KL, RR$"),
         ({"retain_loss": "KL(mask='some')"}, r"mask='some' must be one of answer, attended, all"),
         ({"retain_loss": "KL"}, r"KL\(\) cannot be the guard of a rectified run"),
         ({"device": "gpu"}, r"--device 'gpu' must be one of cpu, cuda, mps, xpu"),
         ({"device": "xpu:99"}, r"--device 'xpu:99' must be a device that is here: "),
         ({"dtype": "int8"}, r"--dtype 'int8' must be one of float32, bfloat16, float64"),
-        ({"precision": "fp16"}, r"precision='fp16' must be 'no' or 'bf16'"),
-        ({"on": "step"}, r"on='step' must be 'gradient' or 'update'"),
-        ({"ema": 0}, r"ema=0.0 must lie in \(0, 1\]"),
-        ({"lr": 0}, r"lr=0.0 must lie between 0 and 1"),
-        ({"lr": "nan"}, r"lr=nan must lie between 0 and 1"),
-        ({"retain_loss": "NLL", "weight": "inf"}, r"weight=inf must be finite"),
+        ({"precision": "fp16"}, r"--precision 'fp16' must be 'no' or 'bf16'"),
+        ({"on": "step"}, r"--on 'step' must be 'gradient' or 'update'"),
+        ({"ema": 0}, r"--ema 0.0 must lie in \(0, 1\]"),
+        ({"lr": 0}, r"--lr 0.0 must lie between 0 and 1"),
+        ({"lr": "nan"}, r"--lr nan must lie between 0 and 1"),
+        ({"retain_loss": "NLL", "weight": "inf"}, r"--weight inf must be finite"),
         ({"weight": 2}, r"--weight is the factor of a retain loss"),
-        ({"weight_decay": 2}, r"weight_decay=2.0 must lie between 0 and 1"),
+        ({"weight_decay": 2}, r"--weight-decay 2.0 must lie between 0 and 1"),
         ({"retain": None}, r"--retain is needed to know what was kept"),
-        ({"template": "chatty"}, r"template='chatty' must be one of chat, "),
-        ({"template": "chat"}, r"template='chat' needs a tokenizer with a chat template"),
+        ({"lora_targets": "q_proj"}, r"--lora-targets says where the adapters of --lora go"),
+        (
+            {"refusals": "none.txt"},
+            r"--refusals is for objectives that .*; WGA\(alpha=1.0\) does not",
+        ),
+        (
+            {"refusals": "none.txt", "objective": "PO"},
+            r"--refusals none.txt must be a text file here: no such file or directory$",
+        ),
+        (
+            {"bound": 0.5},
+            r"--bound 0.5 takes the place of .*; set --no-rectify and no --retain-loss",
+        ),
+        ({"steer": "burn"}, r"--steer 'burn' must be one of drop, weigh, freeze"),
+        ({"steer": "drop", "steer_share": 2}, r"--steer-share 2.0 must lie between 0 and 1"),
+        ({"check_every": 2}, r"--check-every is a setting of --stop-forget and --stop-retain"),
+        (
+            {"check_every": 90, "stop_forget": 0.1},
+            r"--check-every 90 must be at most --steps 60; nobody would look",
+        ),
+        ({"guard": "retain=retain.jsonl"}, r"--guard .* must have a name of its own; 'retain'"),
+        ({"forget": "locuslab/TOFU:forget99"}, r"are forget01, forget05, forget10$"),
+        ({"template": "chatty"}, r"--template 'chatty' must be one of chat, "),
+        ({"template": "chat"}, r"--template 'chat' needs a tokenizer with a chat template"),
     ],
     ids=lambda value: " ".join(map(str, value.values())) if isinstance(value, dict) else "",
 )
@@ -243,14 +269,16 @@ def test_a_folder_that_holds_something_else(limen, given, tmp_path, verb):
     models = {"model": None, "before": given.model, "after": given.model}
     options = given.options(into="out", **(models if verb == "calibrate" else {}))
     sentence = refused(limen, tmp_path, "unlearn", verb, *options)
-    assert "into=out must be empty or a limen run; it holds other files" in sentence
+    assert "--into out must be empty or a limen run; it holds other files" in sentence
 
 
 @pytest.mark.parametrize("into", ["file", "file/out"])
 def test_a_folder_that_cannot_be_made(limen, given, tmp_path, into):
     (tmp_path / "file").write_text("")
     options = given.options(into=into)
-    assert f"into={into} must be a folder" in refused(limen, tmp_path, "unlearn", "train", *options)
+    assert f"--into {into} must be a folder" in refused(
+        limen, tmp_path, "unlearn", "train", *options
+    )
 
 
 @pytest.fixture
@@ -277,7 +305,7 @@ def test_a_run_of_another_configuration_is_left_alone(limen, given, tmp_path, ve
     written(tmp_path / "other.jsonl", [ROW])
     options = given.options(**changes, into="out")
     sentence = refused(limen, tmp_path, "unlearn", verb, *options)
-    assert f"into=out belongs to another configuration: {key}" in sentence
+    assert f"--into out belongs to another configuration: {key}" in sentence
 
 
 def test_a_run_that_another_process_uses_is_left_alone(limen, given, tmp_path, begun):
@@ -286,7 +314,7 @@ def test_a_run_that_another_process_uses_is_left_alone(limen, given, tmp_path, b
         fcntl.flock(lock, fcntl.LOCK_EX)  # another open file: another user, as far as locks go
         options = given.options(into="out", steps=1)
         sentence = refused(limen, tmp_path, "unlearn", "train", *options)
-    assert "into=out is in use by another run; wait or name another" in sentence
+    assert "--into out is in use by another run; wait or name another" in sentence
 
 
 def test_the_page_of_a_run_is_not_replaced_by_a_judgement(limen, given, tmp_path, begun):

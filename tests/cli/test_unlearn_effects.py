@@ -49,6 +49,15 @@ def test_the_page_of_effects_has_all_three_resolutions(limen, given, tmp_path):
     assert kinds == ["grid", "table", "scatter", "marked", "facts"]
 
 
+def test_effects_by_token_are_told_by_row_and_the_largest_by_name(limen, given):
+    lines = limen("unlearn", "effects", *given.options(by="token")).out.splitlines()
+    assert lines[0].startswith("effect on each row's own risk")
+    (place,) = [i for i, line in enumerate(lines) if line.startswith("Largest effects by token, ")]
+    shown = [abs(float(line.split()[-1])) for line in lines[place + 2 : -1]]
+    assert len(shown) == 20
+    assert shown == sorted(shown, reverse=True)
+
+
 def test_effects_without_retain_rows_are_those_of_the_forget_rows(limen, given):
     found = limen("unlearn", "effects", *given.options(retain=None), "--json").data
     assert "retain" not in found
@@ -138,15 +147,15 @@ def test_a_model_named_twice_is_refused(limen, given, tmp_path, command):
         (["--objective", "Temprature"], "nearest: Temperature"),
         (["--objective", "Temperature(objective=NPX())"], "'NPX' is not known; nearest: NPO"),
         (["--lora", 2, "--lora-targets", "wq"], "LoRA target 'wq' matches no linear layer"),
-        (["--bound", 1], "bound=1.0 takes the place of surgery"),
-        (["--steer", "burn"], "how='burn' must be one of drop, weigh, freeze"),
+        (["--bound", 1], "--bound 1.0 takes the place of surgery"),
+        (["--steer", "burn"], "--steer 'burn' must be one of drop, weigh, freeze"),
         (["--steer-share", 0.5], "--steer-share is a setting of --steer"),
         (["--guard", "more.jsonl"], "--guard 'more.jsonl' must read NAME=ROWS"),
-        (["--by", "layre"], "by='layre' must be one of all, layer, tensor"),
+        (["--by", "layre"], "--by 'layre' must be one of all, layer, tensor"),
         (["--no-rectify", "--by", "layer"], "are settings of --rectify"),
         (["--stop-forget", 2], "--stop-forget 2.0 must lie in [0, 1]"),
         (["--retain-loss", "RR"], "cannot be the guard of a rectified run"),
-        (["--refusals", "none.txt"], "--refusals none.txt must be a text file"),
+        (["--objective", "PO", "--refusals", "none.txt"], "--refusals none.txt must be a text"),
     ],
     ids=lambda value: value if isinstance(value, str) else " ".join(map(str, value)),
 )
@@ -202,7 +211,7 @@ def test_effects_over_the_steps_are_drawn_and_change_no_number(limen, given, tmp
     [
         (["--benchmark", "TOFUU"], "'TOFUU' is not known; nearest: TOFU"),
         (["--benchmark", "tofu", "--data", "nowhere"], "--data nowhere must be a folder"),
-        (["--benchmark", "tofu", "--split", "retain"], "split='retain' must be forget01"),
+        (["--benchmark", "tofu", "--split", "retain"], "--split 'retain' must be forget01"),
         (["--split", "forget01"], "--split is a setting of --benchmark"),
         (["--no-generate"], "--generate is a setting of --benchmark"),
         (["--form", "{question} {answer}"], "--form is a setting of --benchmark"),
@@ -263,7 +272,7 @@ def test_each_model_judged_is_saved_under_a_name_of_its_own(limen, given, tmp_pa
     data = ["--data", tofu(tmp_path / "tofu"), "--no-generate", "--into", "out"]
     ended = limen("unlearn", "judge", *named, "--benchmark", "tofu", *data)
     assert ended.code == 0, ended.err
-    saved = {path.name for path in (tmp_path / "out").glob("*.json")}
+    saved = {path.name for path in (tmp_path / "out").glob("*-model.json")}
     assert saved == {"one-model.json", "two-model.json"}
 
 
@@ -274,6 +283,11 @@ def test_files_are_named_by_the_last_parts_that_tell_models_apart(tmp_path, monk
     assert _stems(["run/model"]) == {"run/model": "run-model"}
     assert _stems(["c/x", "d/x", "c-x"]) == {"c/x": "1-x", "d/x": "2-x", "c-x": "3-c-x"}
     assert _stems(["."]) == {".": tmp_path.name}
+
+
+def test_no_judgement_takes_the_place_of_the_folders_own_files():
+    assert _stems(["a/spec", "a/x"]) == {"a/spec": "a-spec", "a/x": "a-x"}
+    assert _stems(["environment"]) == {"environment": "1-environment"}
 
 
 def test_the_form_given_is_the_one_that_is_judged(limen, given, tmp_path):

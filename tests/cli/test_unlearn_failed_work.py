@@ -115,7 +115,7 @@ def test_a_loss_that_is_no_number_fails_again_at_the_same_step(limen, given, tmp
     assert [row["step"] for row in logged] == list(range(1, step + 1))
 
 
-def test_the_row_with_the_loss_that_is_no_number_is_named(limen, given, tmp_path):
+def test_the_row_whose_output_is_no_number_is_named(limen, given, tmp_path):
     tokenizer = unlearn.load_tokenizer(given.model)
     rows = [{"prompt": "a", "response": word} for word in ("bc", "zz", "de")]
     config = transformers.LlamaConfig(
@@ -129,4 +129,4 @@ def test_the_row_with_the_loss_that_is_no_number_is_named(limen, given, tmp_path
     written(tmp_path / "rows.jsonl", rows)
     options = given.options(model="model", forget="rows.jsonl", retain=None, into="out")
     sentence = failed(limen("unlearn", "train", *options, "--no-rectify"))
-    assert "is nan at step 0 (forget row 2); no step was taken with it" in sentence
+    assert "--forget: row 2: the model's output is not a number" in sentence

@@ -48,7 +48,7 @@ def test_a_point_without_both_values_is_counted_and_not_drawn():
 
 def test_the_pointer_tells_the_name_and_both_values():
     trace = Scatter([0.5], [-1.0], names=["<b>"], x_name="gain", y_name="cost").figure()["data"][0]
-    assert trace["text"] == ["&lt;b&gt;<br>gain 0.5<br>cost -1"]
+    assert trace["hovertext"] == ["&lt;b&gt;<br>gain 0.5<br>cost -1"]
 
 
 def test_the_words_name_the_farthest_points():
@@ -84,3 +84,21 @@ def test_a_crowd_is_drawn_smaller_and_thinned_in_the_table():
 def test_points_that_do_not_pair_are_refused(settings, sentence):
     with pytest.raises(LimenError, match=sentence):
         Scatter(**settings)
+
+
+def test_a_mark_stands_beside_its_point_and_is_read_back():
+    scatter = Scatter([1, 2], [1, 2], groups=["a", "b"], marks=["1", "<i>"])
+    assert [trace["text"] for trace in scatter.figure()["data"]] == [["1"], ["&lt;i&gt;"]]
+    assert {trace["mode"] for trace in scatter.figure()["data"]} == {"markers+text"}
+    assert Scatter.from_dict(scatter.to_dict()) == scatter
+    old = {key: value for key, value in scatter.to_dict().items() if key != "marks"}
+    assert Scatter.from_dict(old).marks == []
+
+
+def test_without_marks_a_point_is_a_point_alone():
+    assert Scatter([1], [1]).figure()["data"][0]["mode"] == "markers"
+
+
+def test_marks_must_be_as_many_as_the_points():
+    with pytest.raises(LimenError, match="marks must be one for each of the 2"):
+        Scatter([1, 2], [1, 2], marks=["1"])

@@ -36,6 +36,14 @@ def test_a_command_tells_when_the_work_has_ended_on_stderr_alone(capsys):
     assert err.splitlines() == ["half way [not markup]", "counting: 2 in 0 s"]
 
 
+def test_work_that_ended_early_says_how_far_it_came(capsys):
+    talk(on=True)
+    with progress("counting", total=30) as advance:
+        advance(3)
+        advance(note="enough")
+    assert capsys.readouterr().err == "counting: 4 of 30 in 0 s\n"
+
+
 class Terminal(io.StringIO):
     def isatty(self):
         return True

@@ -116,3 +116,9 @@ def test_sides_and_metrics_must_be_the_same(after):
 def test_models_must_pair_and_be_three(numbers):
     with pytest.raises(UsageError, match="at least 3 models"):
         cells(values(1, 2) if len(numbers) == 2 else values(1, 2, 3), values(*numbers))
+
+
+def test_numbers_have_three_digits_of_the_largest():
+    r, by = cells(values(1.0, 2.0, 3.0), values(123456.7, 223457.9, 300000.1))
+    assert (by.value, by.low, by.high) == (88000, 0, 100000)
+    assert r.value == round(r.value, 2)

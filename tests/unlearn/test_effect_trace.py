@@ -217,3 +217,15 @@ def test_wrong_use_is_one_sentence(wrong, said, task):
 def test_changes_are_known_of_updates_alone(task):
     with pytest.raises(UsageError, match="only with on='update'"):
         _ = EffectTrace(task.probes(1)).residual
+
+
+@pytest.mark.parametrize("on", ON)
+def test_intervals_hold_the_totals_and_are_those_of_the_effects(on, calm, task):
+    trace = EffectTrace(task.probes(9), on=on)
+    trained(calm, task, steps=1, callbacks=[trace], step=Step(WGA()))
+    for side in ("forget", "retain"):
+        (low, high), (total,) = trace.interval[side][0], trace.total[side]
+        assert low <= total <= high
+    if on == "gradient":
+        found = effects(calm, None, objective=WGA(), forget=task).sides["forget"].interval()
+        np.testing.assert_allclose(trace.interval["forget"][0], (found.low, found.high), rtol=1e-9)

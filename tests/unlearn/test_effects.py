@@ -347,3 +347,15 @@ def test_a_cosine_must_be_asked_for(found):
 def test_a_direction_of_another_model_is_refused(model, task):
     with pytest.raises(UsageError, match="are not"):
         effects(model, None, objective=ParamVector({"nope": torch.ones(1)}), forget=task)
+
+
+@pytest.mark.parametrize(
+    "answer", [" na\u00efve \u20ac\u2603!", " \U0001f600\U0001f601", " x\ufffdy", " \u20ac" * 20]
+)
+def test_tokens_join_to_the_answer_though_they_cut_its_characters(answer, toy, tokenizer):
+    rows = [{"prompt": "q", "response": answer}]
+    found = effects(toy("llama"), tokenizer, objective=GA(), forget=rows, by="token")
+    (texts,) = found.tokens
+    assert "".join(texts) == answer
+    assert len(texts) == np.isfinite(found.forget[0]).sum() > len(answer)
+    assert all("\ufffd" not in text for text in texts) or "\ufffd" in answer

@@ -178,3 +178,9 @@ def test_a_pass_that_cannot_be_played_through_is_told_quietly_and_in_one_sentenc
         memory_estimate(model, rows=1, length=8)
     assert caplog.records == []
     assert not logging.getLogger("torch._subclasses.fake_tensor").disabled
+
+
+def test_a_small_estimate_is_told_in_a_unit_that_shows_it(model):
+    said = str(memory_estimate(model, rows=1, length=4))
+    assert "MiB" in said
+    assert "weights 0.00" not in said

@@ -32,6 +32,20 @@ def test_a_row_that_does_no_harm_is_never_dropped():
     assert weights.tolist() == [1.0, 1.0, 0.0, 1.0]
 
 
+@pytest.mark.parametrize(("share", "count"), [(0.001, 1), (0.25, 1), (0.29, 29), (0.999, 99)])
+def test_a_share_is_rounded_down_but_to_one_at_least_and_never_to_all(share, count):
+    rows = 4 if share == 0.25 else 100
+    harm = found(*((1, i + 1) for i in range(rows)))
+    assert Steer("drop", share).rows(harm).sum() == rows - count
+    names = [str(i) for i in range(rows)]
+    assert len(Steer("freeze", share).layers(names, harm[:, 1])) == count
+
+
+def test_the_only_layer_is_not_frozen():
+    with pytest.raises(UsageError, match="how='freeze' needs two layers that train"):
+        Steer("freeze").layers(["a"], np.array([-1.0]))
+
+
 def test_weights_fall_with_harm_and_rise_with_use():
     weights = Steer("weigh").rows(found((1, 1), (1, 3), (3, 1), (0, 1), (2, -1)))
     assert weights[1] < weights[0] < weights[2] < weights[4]

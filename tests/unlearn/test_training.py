@@ -14,6 +14,7 @@ from limen._core.errors import UsageError
 from limen.train.randomness import random_state
 from limen.unlearn.objectives import GA, NPO, WGA
 from limen.unlearn.retain import KL, NLL
+from limen.unlearn.steer import Steer
 from limen.unlearn.task import Task
 from limen.unlearn.training import Training
 
@@ -94,6 +95,7 @@ def test_every_setting_that_decides_numbers_is_told():
         "weight_decay": 0.1,
         "seed": 4,
         "precision": "bf16",
+        "check_every": 2,
     }
     for name, value in changed.items():
         retain = {"retain": NLL()} if name == "weight" else {}
@@ -122,11 +124,48 @@ def test_the_name_says_objective_and_surgery():
         ("clip", 0.0),
         ("weight_decay", -0.1),
         ("precision", "fp16"),
+        ("check_every", 0),
     ],
 )
 def test_a_setting_out_of_range_is_refused_at_once(setting, value):
     with pytest.raises(UsageError, match=setting):
         Training(**{setting: value})
+
+
+@pytest.mark.parametrize("bound", [0.0, -1.0, math.nan, math.inf])
+def test_a_bound_below_every_loss_is_refused(bound):
+    with pytest.raises(UsageError, match=r"bound=.* must be finite and above 0"):
+        Training(rectify=False, bound=bound)
+
+
+def test_looks_that_would_never_be_taken_are_refused():
+    assert Training(steps=3).check_every > 3  # of no matter without a stop
+    with pytest.raises(UsageError, match="check_every=5 must be at most steps=4"):
+        Training(steps=4, stop=(0.1, 0.9))
+
+
+def test_the_settings_name_every_guard():
+    assert "guard=('retain', 'facts')" in Training().spec(("facts",))["combine"]
+    bound = Training(rectify=False, bound=1.0).spec(("facts",))["combine"]
+    assert "guard=('retain', 'facts')" in bound
+
+
+def test_a_stop_of_ones_own_takes_the_place_of_the_runs(learnt, task):
+    plan = Training(GA(), rectify=False, stop=(0.5, 0.0), check_every=1, steps=20, lr=3e-3, batch=2)
+    model, stop = copy.deepcopy(learnt), plan.early_stop(task)
+    with_own = plan.run(model, task, label="", callbacks=[stop]).history
+    assert plan.run(copy.deepcopy(learnt), task, label="").history == with_own
+    assert stop.every == 1
+    assert 0 < len(with_own) == stop.steps[-1] < 20
+    assert stop.stopped.startswith(f"step {len(with_own)}: ")
+
+
+def test_a_single_row_cannot_be_steered(llama, tokenizer, rows):
+    single = Task(tokenizer, forget=rows[:1], retain=rows[2:5])
+    for how in ("drop", "weigh"):
+        with pytest.raises(UsageError, match="needs two rows to forget"):
+            Training(steer=Steer(how)).check(single)
+    Training(steer=Steer("freeze")).check(single)
 
 
 @pytest.mark.parametrize("settings", [{"rectify": True}, {"rectify": False, "retain": NLL()}])

@@ -14,6 +14,7 @@ from rich.markup import escape
 from limen import __version__
 from limen._core.errors import InterruptedRun, LimenError, nearest
 from limen.cli import catalogue, demo, recipes, unlearn
+from limen.cli.named import in_options
 from limen.run.progress import console, say, talk
 
 # The usage error of the Click that this typer stands on: a package of its own, or typer's copy.
@@ -81,13 +82,31 @@ def ending(arguments: list[str]) -> int:
     except _WrongUse as wrong:
         return _end(_usage(wrong, arguments), 2)
     except LimenError as failure:
-        return _end(str(failure), failure.exit_code)
+        return _end(in_options(str(failure), _options(command, arguments)), failure.exit_code)
     except Exception as failure:  # noqa: BLE001  the last resort, which says where to look
         if os.environ.get("LIMEN_TRACEBACK"):
             traceback.print_exc()
         kind = type(failure).__name__
         return _end(f"unexpected {kind}: {failure} (LIMEN_TRACEBACK=1 shows where)", 1)
     return 0
+
+
+def _options(command: Any, arguments: list[str]) -> dict[str, tuple[str, str]]:
+    """Names of arguments in Python, and the verb's options that set them: on and off."""
+    for word in arguments:
+        command = getattr(command, "commands", {}).get(word, command)
+    flags = {p.name: p for p in command.params if p.opts[0].startswith("-")}
+    known = {name: (p.opts[0], *p.secondary_opts[:1]) for name, p in flags.items()}
+    aliases = {theirs: known[ours] for theirs, ours in _ALIASES.items() if ours in known}
+    return {name: (found[0], *found[1:], "")[:2] for name, found in (known | aliases).items()}
+
+
+_ALIASES = {
+    "retain": "retain_loss", "stop": "stop_forget", "how": "steer", "share": "steer_share",
+    "guards": "guard", "rank": "lora", "targets": "lora_targets", "corpus": "split",
+    "subject": "split", "generation": "generate",
+}  # fmt: skip
+"""Arguments in Python, and the verbs' parameters that set them, where the two differ."""
 
 
 def _end(said: str, code: int) -> int:

@@ -3,16 +3,15 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from limen import unlearn
 from limen._core.errors import UsageError
 from limen.cli.named import named
+from limen.cli.pages import PageFolder
 from limen.cli.subjects import Adapter, Place, subject
 from limen.report import Facts, Page
 from limen.report.records import Record
-from limen.run.progress import say
 from limen.unlearn.attacks.attacked import Attack, Attacked
 from limen.unlearn.attacks.suite import ATTACKS, answer, gathered, records, suite, table
 from limen.unlearn.deposit import counted, settings
@@ -40,7 +39,7 @@ def attack(
     attacks: Sequence[Attack],
     *,
     batch: int,
-    into: Path | None,
+    into: PageFolder | None,
     as_json: bool,
 ) -> None:
     """Attack one model after another, print, and write the page."""
@@ -69,7 +68,7 @@ def attack(
             [*shown, Facts({**_together(facts), "models": list(tasks), **origin()})],
             subtitle=counted(next(iter(tasks.values()))),
         )
-        say(f"the page: {page.write(into / 'report.html')}")
+        into.write(page)
 
 
 def _titled(record: Record, name: str) -> Record:

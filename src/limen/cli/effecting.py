@@ -1,7 +1,6 @@
 """The work behind `limen unlearn effects`; imported only when there is some."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -9,9 +8,10 @@ from torch import nn
 from limen import unlearn
 from limen._core.errors import UsageError
 from limen.cli.named import named
+from limen.cli.pages import PageFolder
 from limen.report import Facts, Page
 from limen.report.records import Record
-from limen.run.progress import progress, say
+from limen.run.progress import progress
 from limen.unlearn.deposit import counted, settings
 from limen.unlearn.effect_records import (
     answer,
@@ -19,6 +19,7 @@ from limen.unlearn.effect_records import (
     layer_table,
     row_records,
     token_records,
+    token_table,
 )
 from limen.unlearn.evidence import origin
 
@@ -46,7 +47,7 @@ def effects(
     *,
     by: str,
     batch: int,
-    into: Path | None,
+    into: PageFolder | None,
     as_json: bool,
 ) -> None:
     """Measure, print, and write the page with all three resolutions."""
@@ -84,7 +85,7 @@ def effects(
             [*records, Facts({**facts, **origin()})],
             subtitle=counted(task),
         )
-        say(f"the page: {page.write(into / 'report.html')}")
+        into.write(page)
 
 
 def _print(found: unlearn.Effects, *, as_json: bool) -> None:
@@ -98,10 +99,12 @@ def _print(found: unlearn.Effects, *, as_json: bool) -> None:
     if found.by == "layer":
         print(layer_table(found).to_text())
         return
-    print("effect on each row's own risk (mean over its tokens; --json gives each token)")
+    print("effect on each row's own risk (mean over its tokens)")
     for name, side in found.sides.items():
         for i, value in enumerate(side.rows):
             print(f"{name} {i + 1}\t{value:.4g}")
+    if found.by == "token":
+        print(f"\n{token_table(found).to_text()}\n(--json gives every token)")
 
 
 def _numbers(values: Any) -> Any:

@@ -9,23 +9,29 @@ from typing import Any
 from limen import unlearn
 from limen._core.errors import UsageError
 from limen.cli.named import looked_up
+from limen.cli.pages import PageFolder
 from limen.cli.subjects import Place, subject
 from limen.report import Curves, Facts, Page, Table
 from limen.run.progress import say
 from limen.unlearn.deposit import counted
 from limen.unlearn.evidence import origin
 
+TAKEN = frozenset({"spec", "environment"})
+"""Names of files that every folder of a page has."""
 
-def check_page(into: Path | None) -> None:
-    """Refuse a folder whose page belongs to a run.
+
+def check_there(models: Sequence[str], before: str | None = None) -> None:
+    """Refuse a folder without a model before another one is loaded.
 
     Raises:
-        UsageError: So it is, or a file stands there.
+        UsageError: It has neither a model's configuration nor an adapter's.
     """
-    if into is not None and (into / "spec.json").is_file():
-        raise UsageError(f"--into {into} must not be a run's folder, whose page would be replaced")
-    if into is not None and into.exists() and not into.is_dir():
-        raise UsageError(f"--into {into} must be a folder; a file stands there")
+    options = [("--model", where) for where in models]
+    for option, where in [*options, ("--before", before)] if before else options:
+        folder = Path(where).expanduser()
+        held = any((folder / name).is_file() for name in ("config.json", "adapter_config.json"))
+        if folder.is_dir() and not held:
+            raise UsageError(f"{option} {where} must hold a model; its config.json is not there")
 
 
 def judge(
@@ -35,7 +41,7 @@ def judge(
     before: str | None,
     keep: float,
     batch: int,
-    into: Path | None,
+    into: PageFolder | None,
     as_json: bool,
 ) -> None:
     """Score the models one after another, so that only two are in memory."""
@@ -61,7 +67,7 @@ def judge(
         curves = [Curves(table.tradeoffs, at=1 - keep)] if table.tradeoffs else []
         records_ = [*curves, table, Facts(origin())]
         page = Page("Models side by side", f"{len(tasks)} models on {counted(task)}.", records_)
-        say(f"the page: {page.write(into / 'report.html')}")
+        into.write(page)
 
 
 def benchmark(
@@ -111,7 +117,7 @@ def judge_benchmark(
     place: Place,
     *,
     settings: dict[str, Any],
-    into: Path | None,
+    into: PageFolder | None,
     as_json: bool,
 ) -> None:
     """A benchmark's scores of each model, side by side; saved one by one with `into`.
@@ -133,7 +139,8 @@ def judge_benchmark(
         model = unlearn.load_model(where, dtype=place.dtype, device=place.device)
         judged[where] = found.judge(model, tokenizer, **given)
         if into is not None:
-            say(f"saved: {judged[where].save(into / f'{stems[where]}.json')}")
+            with into.held() as folder:
+                say(f"saved: {judged[where].save(folder / f'{stems[where]}.json')}")
     tables = [judgement.table for judgement in judged.values()]
     table = Table(
         ["score", *judged],
@@ -144,7 +151,7 @@ def judge_benchmark(
     print(json.dumps(table.to_dict(), indent=2) if as_json else table.to_text())
     if into is not None:
         page = Page(table.title, f"{len(judged)} models judged.", [table, Facts(origin())])
-        say(f"the page: {page.write(into / 'report.html')}")
+        into.write(page)
 
 
 def _given(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -184,7 +191,7 @@ def _stems(models: Sequence[str]) -> dict[str, str]:
     least = 2 if any(found[-1] == "model" for found in parts.values()) else 1
     for count in range(least, max(map(len, parts.values())) + 1):
         stems = {where: "-".join(found[-count:]) for where, found in parts.items()}
-        if len(set(stems.values())) == len(models):
+        if len(set(stems.values())) == len(models) and TAKEN.isdisjoint(stems.values()):
             return stems
     return {where: f"{number}-{parts[where][-1]}" for number, where in enumerate(models, 1)}
 

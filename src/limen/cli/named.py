@@ -1,6 +1,8 @@
 """A name on the command line becomes the object that a package's `__all__` lists."""
 
 import ast
+import re
+from collections.abc import Mapping
 from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any
@@ -10,9 +12,10 @@ from limen._core.lazy import catalogue, exports
 
 
 def named(text: str, package: str, *, option: str) -> Any:
-    """`NPO`, `NPO(beta=0.2)` or `Temperature(objective=NPO(beta=0.2))`, looked up in `package`.
+    """`NPO`, `NPO(beta=0.2)` or `Temperature(NPO(beta=0.2), 2)`, looked up in `package`.
 
-    Settings are literal values or names of the same package, called in the same way.
+    Settings are literal values or names of the same package, called in the same way; those without
+    a name are taken in the order of the docs, as Python does.
 
     Raises:
         UsageError: An unknown name (answered with the nearest three), or settings that it lacks.
@@ -26,16 +29,35 @@ def named(text: str, package: str, *, option: str) -> Any:
     raise UsageError(_SHAPE.format(option=option, text=text))
 
 
-_SHAPE = "{option} {text!r} must be a name, or a name with settings: 'NPO(beta=0.1)'"
+_SHAPE = (
+    "{option} {text!r} must be a name, or a name with settings: 'NPO(beta=0.1)', "
+    "'Temperature(NPO(beta=0.1), temperature=2)'"
+)
+_MEANT = {
+    "graddiff": "it is --objective GA with --retain-loss NLL and --no-rectify",
+    "gru": "it is --rectify, which goes with any",
+}
+"""What a name stands for that is no single object, and how to ask for it."""
 
 
 def _built(node: ast.expr, package: str, option: str) -> Any:
     if isinstance(node, ast.Name):
         return _made(node.id, {}, package, option=option)
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.args:
-        settings = {str(k.arg): _value(k.value, package, option) for k in node.keywords}
-        return _made(node.func.id, settings, package, option=option)
-    raise UsageError(_SHAPE.format(option=option, text=ast.unparse(node)))
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+        raise UsageError(_SHAPE.format(option=option, text=ast.unparse(node)))
+    make = looked_up(node.func.id, package, option=option)
+    takes = [n for n, p in signature(make).parameters.items() if p.kind is not p.KEYWORD_ONLY]
+    if len(node.args) > len(takes):
+        raise UsageError(
+            f"{option} {ast.unparse(node)!r}: {make.__name__} has no more settings than "
+            f"{', '.join(takes) or 'none'}"
+        )
+    given = [*zip(takes, node.args, strict=False), *((str(k.arg), k.value) for k in node.keywords)]
+    twice = next((n for i, (n, _) in enumerate(given) if n in dict(given[:i])), None)
+    if twice is not None:
+        raise UsageError(f"{option} {ast.unparse(node)!r} gives {twice} twice; give it once")
+    settings = {name: _value(value, package, option) for name, value in given}
+    return _made(node.func.id, settings, package, option=option)
 
 
 def _value(node: ast.expr, package: str, option: str) -> Any:
@@ -57,6 +79,8 @@ def looked_up(name: str, package: str, *, option: str) -> Any:
 
     init = str(Path(__file__).parents[2] / package.replace(".", "/") / "__init__.py")
     folded = {known.casefold(): known for known in catalogue(init)}
+    if name.casefold() in _MEANT and name.casefold() not in folded:
+        raise UsageError(f"{option} {name!r} is no name here; {_MEANT[name.casefold()]}")
     if name.casefold() not in folded:
         raise UsageError(
             f"{option} {name!r} is not known; nearest: {nearest(name, catalogue(init))}"
@@ -79,6 +103,40 @@ def _made(name: str, settings: dict[str, Any], package: str, *, option: str) -> 
         raise UsageError(f"{option} {name!r}: {make.__name__} needs a setting {missing[0]!r}")
     try:
         return make(**settings)
+    except UsageError as wrong:
+        raise UsageError(f"{option} {name!r}: {wrong}") from None
     except TypeError as wrong:
         why = str(wrong).splitlines()[0]
         raise UsageError(f"{option} {name!r} has a setting of the wrong type: {why}") from None
+
+
+_SETTING = re.compile(r"(?<![\w.=/-])([A-Za-z_]\w*)=(True\b|False\b|None\b|(?=\S))")
+
+
+def in_options(sentence: str, options: Mapping[str, tuple[str, str]]) -> str:
+    """A sentence about a function's arguments, in the words of the command that called it.
+
+    `lr=0.0` becomes `--lr 0.0`, `rectify=False` its `--no-rectify`, `retain=None` `no
+    --retain-loss`. What stands inside a call, `NPO(beta=0.1)`, is left as it is, and so is a
+    sentence that begins with an option: it was written for the command.
+
+    Args:
+        sentence: An error's.
+        options: What turns each argument on, and what off (empty where nothing does), by name.
+    """
+    if sentence.startswith("--"):
+        return sentence
+
+    def told(found: re.Match[str]) -> str:
+        name, value = found.groups()
+        before = sentence[: found.start()]
+        if name not in options or before.count("(") > before.count(")"):
+            return found[0]
+        on, off = options[name]
+        if value == "True" and off:
+            return on
+        if value in ("False", "None"):
+            return off or f"no {on}"
+        return f"{on} {value}"
+
+    return _SETTING.sub(told, sentence)

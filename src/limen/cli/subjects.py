@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from limen import unlearn
-from limen._core.errors import UsageError
+from limen._core.errors import UsageError, WorkError
+from limen.unlearn.benchmarks import TOFU
 from limen.unlearn.data import Row
 from limen.unlearn.encode import require_fit
 from limen.unlearn.lora import with_lora
@@ -18,6 +19,7 @@ from limen.unlearn.refusals import REFUSALS
 
 DEVICES = ("cpu", "cuda", "mps", "xpu")
 DTYPES = ("float32", "bfloat16", "float64")
+TOFU_FORGET = ("forget01", "forget05", "forget10")
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,8 @@ def rows(
         name, _, source = guard.partition("=")
         if not source or not name.isidentifier():
             raise UsageError(f"--guard {guard!r} must read NAME=ROWS, with a plain word for a name")
+        if name in {*named, "forget", "retain"}:
+            raise UsageError(f"--guard {guard!r} must have a name of its own; {name!r} is taken")
         named[name] = _read(source)
     return Rows(
         _read(forget),
@@ -85,8 +89,11 @@ def rows(
 def _lines(path: Path) -> list[str]:
     try:
         found = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
-    except (OSError, UnicodeDecodeError) as wrong:
-        raise UsageError(f"--refusals {path} must be a text file in UTF-8: {wrong}") from None
+    except OSError as wrong:
+        why = (wrong.strerror or str(wrong)).lower()
+        raise UsageError(f"--refusals {path} must be a text file here: {why}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"--refusals {path} must be a text file in UTF-8; it is not") from None
     if not any(found):
         raise UsageError(f"--refusals {path} must hold at least one line; it is empty")
     return [line for line in found if line]
@@ -142,7 +149,8 @@ def subject(
     model: Any = unlearn.load_model(where, dtype=place.dtype, device=place.device)
     if adapter is not None and hasattr(model, "merge_and_unload"):
         model = model.merge_and_unload().requires_grad_(True)  # PEFT leaves its base frozen
-    for option, encoded in (("--forget", task.forget), ("--retain", task.retain)):
+    guards = ((f"--guard {name}", encoded) for name, encoded in task.guards.items())
+    for option, encoded in (("--forget", task.forget), ("--retain", task.retain), *guards):
         try:
             require_fit(model, encoded)
         except UsageError as wrong:
@@ -156,7 +164,12 @@ def _read(source: str) -> list[Row]:
         return unlearn.read_rows(source)
     name, _, rest = source.partition(":")
     config, _, split = rest.partition(":")
-    return unlearn.read_rows(name, config=config or None, split=split or None)
+    if name == TOFU.hub and config.startswith("forget") and config not in TOFU_FORGET:
+        raise UsageError(f"{source}: TOFU's rows to forget are {', '.join(TOFU_FORGET)}")
+    try:
+        return unlearn.read_rows(name, config=config or None, split=split or None)
+    except WorkError as failed:
+        raise WorkError(f"{failed}; a file or folder here needs no network") from None
 
 
 def _device(wanted: str | None) -> torch.device:

@@ -27,14 +27,21 @@ ForgetRows = Annotated[
 RetainRows = Annotated[str | None, typer.Option("--retain", help="Rows to keep, likewise.")]
 Guards = Annotated[
     list[str] | None,
-    typer.Option("--guard", help="NAME=ROWS: one more set to keep, with a guard of its own."),
+    typer.Option(
+        "--guard",
+        metavar="NAME=ROWS",
+        help="One more set to keep, with a guard of its own; again for more [none].",
+    ),
 ]
 Refusals = Annotated[
     Path | None,
-    typer.Option(help="What PO and DPO shall say instead, one a line [limen's hundred]."),
+    typer.Option(help="File of what PO and DPO teach to say, one a line [limen's hundred]."),
 ]
 Objective = Annotated[
-    str, typer.Option(help="Loss on the forget rows, such as GA, 'WGA(alpha=1)', NPO.")
+    str,
+    typer.Option(
+        help="Loss on the forget rows: NPO, 'WGA(alpha=1)', 'Temperature(NPO, temperature=2)'."
+    ),
 ]
 Into = Annotated[Path, typer.Option(help="Run folder; the same command again resumes there.")]
 Keep = Annotated[float, typer.Option(help="Share of the retained knowledge to keep, in (0, 1].")]
@@ -48,6 +55,7 @@ Dtype = Annotated[str, typer.Option(help="Type of the weights: float32, bfloat16
 Seed = Annotated[int, typer.Option(help="Decides every random number.")]
 Batch = Annotated[int, typer.Option(min=1, help="Rows in a micro-batch.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+ALL_LINEAR = "all-linear"
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads [torch's default].")]
 
 
@@ -68,7 +76,8 @@ def _verb(*, calibrated: bool) -> Callable[..., None]:
         refusals: Refusals = None,
         objective: Objective = "WGA",
         retain_loss: Annotated[
-            str | None, typer.Option(help="Loss on the retain rows: NLL, KL, RR [none].")
+            str | None,
+            typer.Option(help="Loss on the retain rows: NLL; without --rectify KL, RR too [none]."),
         ] = None,
         weight: Annotated[float, typer.Option(min=0, help="Factor of the retain loss.")] = 1.0,
         rectify: Annotated[
@@ -85,22 +94,38 @@ def _verb(*, calibrated: bool) -> Callable[..., None]:
         ] = "all",
         bound: Annotated[
             float | None,
-            typer.Option(help="Hold the retain loss below this by a multiplier (primal-dual)."),
+            typer.Option(
+                help="Hold the retain rows' NLL below this, in nats, by a multiplier (primal-dual);"
+                " in place of --rectify and --retain-loss [none]."
+            ),
         ] = None,
         steer: Annotated[
             str | None,
             typer.Option(help="Act on effects first: drop or weigh rows, freeze layers [none]."),
         ] = None,
         steer_share: Annotated[
-            float, typer.Option(help="Share of the rows or layers that --steer acts on.")
+            float,
+            typer.Option(
+                help="Share of the rows or layers that --steer drops or freezes, one at least."
+            ),
         ] = 0.25,
         stop_forget: Annotated[
             float | None,
-            typer.Option(help="Stop once the forget rows' extraction strength is down here."),
+            typer.Option(
+                help="Stop once the forget rows' extraction strength is down here, 0 to 1."
+            ),
         ] = None,
         stop_retain: Annotated[
             float | None,
-            typer.Option(help="Stop once less than this share of the retain rows' is left."),
+            typer.Option(
+                help="Stop once less than this share of the retain rows' is left, 0 to 1."
+            ),
+        ] = None,
+        check_every: Annotated[
+            int | None,
+            typer.Option(
+                min=1, help="Steps between two looks at --stop-forget, --stop-retain [5]."
+            ),
         ] = None,
         effects_every: Annotated[
             int, typer.Option(min=0, help="Steps between looks at the G-effect; 0 for none.")
@@ -115,13 +140,17 @@ def _verb(*, calibrated: bool) -> Callable[..., None]:
         weight_decay: Annotated[float, typer.Option(min=0, help="Weight decay of AdamW.")] = 0.0,
         lora: Annotated[int, typer.Option(min=0, help="Rank of a LoRA adapter; 0 trains all.")] = 0,
         lora_targets: Annotated[
-            str, typer.Option(help="Layers that get an adapter: names, by commas.")
-        ] = "all-linear",
+            str | None,
+            typer.Option(
+                help="Layers that get the adapter of --lora: names, by commas [all-linear]."
+            ),
+        ] = None,
         checkpointing: Annotated[
             bool, typer.Option(help="Recompute activations: slower, less memory.")
         ] = False,
         merge: Annotated[
-            bool, typer.Option(help="Write a LoRA adapter merged into the weights, or alone.")
+            bool,
+            typer.Option(help="Write the adapter of --lora merged into the weights, or alone."),
         ] = True,
         save_every: Annotated[int, typer.Option(min=1, help="Steps between checkpoints.")] = 20,
         template: Template = "auto",
@@ -144,17 +173,20 @@ def _verb(*, calibrated: bool) -> Callable[..., None]:
         plan = do.training(
             objective=objective, retain_loss=retain_loss, weight=weight, rectify=rectify, on=on,
             ema=ema, by=by, bound=bound, steering=(steer, steer_share),
-            limits=(stop_forget, stop_retain), effects_every=effects_every, steps=steps, lr=lr,
-            batch=batch, accumulate=accumulate, clip=clip or None, weight_decay=weight_decay,
-            seed=seed, save_every=save_every, precision=precision, checkpointing=checkpointing,
+            limits=(stop_forget, stop_retain), check_every=check_every,
+            effects_every=effects_every, steps=steps, lr=lr, batch=batch, accumulate=accumulate,
+            clip=clip or None, weight_decay=weight_decay, seed=seed, save_every=save_every,
+            precision=precision, checkpointing=checkpointing,
         )  # fmt: skip
+        do.check_refusals(plan, refusals)
+        do.check_adapter(lora, lora_targets, merge=merge)
         do.check_guard(plan, retain, calibrated=calibrated)
         do.check_into(into)
         place = subjects.place(device, dtype=dtype, threads=threads)
         rows = subjects.rows(forget, retain, guards=guard, refusals=refusals)
         task = subjects.task(model, rows, template=template, eos=eos, allow_overlap=allow_overlap)
         plan.check(task)
-        adapter = subjects.Adapter(lora, lora_targets, seed)
+        adapter = subjects.Adapter(lora, lora_targets or ALL_LINEAR, seed)
         subject = subjects.subject(model, task, place, adapter=adapter)
         if calibrated:
             do.forget(subject, task, plan, keep=share, merge=merge, into=into, as_json=as_json)
@@ -252,16 +284,18 @@ def judge(
     as_json: AsJson = False,
 ) -> None:
     """Score models on rows or on a benchmark, side by side."""
+    options = locals()  # and nothing else, as long as this line is the first
     from limen.cli import judging as do
-    from limen.cli import subjects
+    from limen.cli import pages, subjects
     from limen.cli.unlearning import check_keep
 
     if keep is not None and before is None:
         raise UsageError("--keep is a setting of --before; name the model before, or leave it out")
     share = 0.95 if keep is None else keep
     check_keep(share)
-    do.check_page(into)
+    folder = pages.folder("unlearn judge", options)
     subjects.check_models(model)
+    do.check_there(model, before)
     own = {"form": form and form.replace(r"\n", "\n"), "mmlu": mmlu}
     do.check_benchmark(
         benchmark,
@@ -278,14 +312,14 @@ def judge(
             "retrained": retrained, "generation": generate, "limit": limit, "batch": batch,
             "eos": eos or None, "template": None if template == "auto" else template,
         }  # fmt: skip
-        do.judge_benchmark(found, model, place, settings=settings, into=into, as_json=as_json)
+        do.judge_benchmark(found, model, place, settings=settings, into=folder, as_json=as_json)
         return
     rows = subjects.rows(str(forget), retain)
     tasks = {
         name: subjects.task(name, rows, template=template, eos=eos, allow_overlap=allow_overlap)
         for name in model
     }
-    do.judge(tasks, place, before=before, keep=share, batch=batch, into=into, as_json=as_json)
+    do.judge(tasks, place, before=before, keep=share, batch=batch, into=folder, as_json=as_json)
 
 
 @app.command()
@@ -295,7 +329,7 @@ def effects(
     forget: ForgetRows,
     retain: RetainRows = None,
     objective: Objective = "GA",
-    by: Annotated[str, typer.Option(help="What is printed: layer, row or token.")] = "layer",
+    by: Annotated[str, typer.Option(help="What to print: layer, row, token (largest).")] = "layer",
     refusals: Refusals = None,
     into: Annotated[Path | None, typer.Option(help="Folder for a page with all three.")] = None,
     template: Template = "auto",
@@ -308,17 +342,17 @@ def effects(
     as_json: AsJson = False,
 ) -> None:
     """What a step would do, by layer, row and token (G-effect)."""
+    options = locals()  # and nothing else, as long as this line is the first
     from limen.cli import effecting as do
-    from limen.cli import subjects
-    from limen.cli.judging import check_page
+    from limen.cli import pages, subjects
 
-    check_page(into)
+    folder = pages.folder("unlearn effects", options)
     place = subjects.place(device, dtype=dtype, threads=threads)
     rows = subjects.rows(forget, retain, refusals=refusals)
     task = subjects.task(model, rows, template=template, eos=eos, allow_overlap=allow_overlap)
     loss = do.objective(objective, by, task)
     subject = subjects.subject(model, task, place)
-    do.effects(subject, task, loss, by=by, batch=batch, into=into, as_json=as_json)
+    do.effects(subject, task, loss, by=by, batch=batch, into=folder, as_json=as_json)
 
 
 @app.command()
@@ -344,12 +378,14 @@ def attack(
     as_json: AsJson = False,
 ) -> None:
     """Score a model under attacks: gone, or only silent."""
+    options = locals()  # and nothing else, as long as this line is the first
     from limen.cli import attacking as do
-    from limen.cli import subjects
-    from limen.cli.judging import check_page
+    from limen.cli import pages, subjects
+    from limen.cli.judging import check_there
 
-    check_page(into)
+    folder = pages.folder("unlearn attack", options)
     subjects.check_models(model)
+    check_there(model)
     attacks = do.attacks(attack or [])
     place = subjects.place(device, dtype=dtype, threads=threads)
     rows = subjects.rows(forget, retain)
@@ -357,4 +393,4 @@ def attack(
         name: subjects.task(name, rows, template=template, eos=eos, allow_overlap=allow_overlap)
         for name in model
     }
-    do.attack(tasks, place, attacks, batch=batch, into=into, as_json=as_json)
+    do.attack(tasks, place, attacks, batch=batch, into=folder, as_json=as_json)

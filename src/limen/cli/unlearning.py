@@ -10,7 +10,7 @@ import numpy as np  # noqa: F401  before torch, whose C code imports it and swal
 from torch import nn
 
 from limen import unlearn
-from limen._core.errors import UsageError
+from limen._core.errors import UsageError, WorkError
 from limen.cli.named import named
 from limen.report import Facts, Page, Table, Trace
 from limen.run.folder import RunFolder
@@ -18,12 +18,33 @@ from limen.run.progress import say
 from limen.run.provenance import fingerprint
 from limen.train.rectify import Rectify
 from limen.unlearn.calibrate import mixed
-from limen.unlearn.deposit import conclude, counted, deposit, settings, strengths
+from limen.unlearn.deposit import (
+    conclude,
+    counted,
+    deposit,
+    ending,
+    guard_strengths,
+    settings,
+    strengths,
+)
 from limen.unlearn.effect_records import trace_records
-from limen.unlearn.evidence import PROTOCOL, SCORE_COLUMNS, origin, scores_row
-from limen.unlearn.outcome import outcome
+from limen.unlearn.evidence import (
+    GUARDED,
+    ON_THE_WAY,
+    PROTOCOL,
+    SCORE_COLUMNS,
+    guard_records,
+    origin,
+    scores_row,
+    stop_record,
+)
+from limen.unlearn.outcome import guard_scores, outcome
 from limen.unlearn.steer import Steer
+from limen.unlearn.step import REFUSING, sight_of
 from limen.unlearn.training import Training
+
+LOOKS = 5
+"""Steps between looks whether to stop, where nothing else is asked for."""
 
 
 def training(
@@ -36,6 +57,7 @@ def training(
     by: str,
     steering: tuple[str | None, float],
     limits: tuple[float | None, float | None],
+    check_every: int | None,
     **settings: Any,
 ) -> Training:
     """The settings as an object; names are looked up here and nowhere else.
@@ -52,6 +74,11 @@ def training(
     steer, share = steering
     if steer is None and share != 0.25:
         raise UsageError("--steer-share is a setting of --steer; say what to steer by")
+    stop = _stop(*limits)
+    if stop is None and check_every is not None:
+        raise UsageError(
+            "--check-every is a setting of --stop-forget and --stop-retain; give one of them"
+        )
     surgery = partial(Rectify, on=on, ema=ema, by=by)
     surgery(goal="forget", guard="retain")
     return Training(
@@ -61,7 +88,8 @@ def training(
         else None,
         rectify=surgery if rectify else False,
         steer=Steer(steer, share) if steer else None,
-        stop=_stop(*limits),
+        stop=stop,
+        check_every=check_every or (LOOKS if stop is None else min(LOOKS, settings["steps"])),
         **settings,
     )
 
@@ -86,6 +114,32 @@ def check_keep(keep: float) -> None:
         raise UsageError(f"--keep {keep} must lie in (0, 1]: the share of knowledge to keep")
 
 
+def check_refusals(plan: Training, refusals: Path | None) -> None:
+    """Refuse refusals that nobody would hear.
+
+    Raises:
+        UsageError: The objective uses none.
+    """
+    if refusals is not None and sight_of(plan.objective) not in REFUSING:
+        raise UsageError(
+            f"--refusals is for objectives that teach them, PO and DPO; {plan.objective} does not"
+        )
+
+
+def check_adapter(lora: int, targets: str | None, *, merge: bool) -> None:
+    """Refuse settings of an adapter that there is not.
+
+    Raises:
+        UsageError: So it is.
+    """
+    if lora:
+        return
+    if targets is not None:
+        raise UsageError("--lora-targets says where the adapters of --lora go; give --lora a rank")
+    if not merge:
+        raise UsageError("--no-merge leaves the adapter of --lora alone; give --lora a rank")
+
+
 def check_guard(plan: Training, retain: str | None, *, calibrated: bool) -> None:
     """Refuse to go without rows to keep where they are needed.
 
@@ -101,6 +155,14 @@ def check_guard(plan: Training, retain: str | None, *, calibrated: bool) -> None
             "--retain is needed as a guard and for a retain loss; give rows to keep, or "
             "--no-rectify and no --retain-loss"
         )
+    needed = {
+        "--bound": plan.bound,
+        "--steer": plan.steer,
+        "--stop-forget and --stop-retain": plan.stop,
+    }
+    for option, value in needed.items():
+        if value is not None:
+            raise UsageError(f"--retain is needed for {option}; give rows to keep")
 
 
 def check_into(into: Path) -> None:
@@ -152,26 +214,28 @@ def train(
         return
     folder = RunFolder(into)
     with folder.opened(facts):
-        before = _scores(model, task)
-        trace = plan.trace(task)
-        watchers = [] if trace is None else [trace]
+        before = _scores(model, task), guard_scores(model, task)
+        trace, stop = plan.trace(task), plan.early_stop(task)
+        watchers = [watcher for watcher in (trace, stop) if watcher is not None]
         state = plan.run(model, task, into=into, label=f"training, {plan.name}", callbacks=watchers)
-        after = _scores(model, task)
-        moments = {"before": before, "after": after}
-        found = strengths(moments)
+        after = _scores(model, task), guard_scores(model, task)
+        moments = dict(zip(("before", "after"), (before, after), strict=True))
+        scores = {when: sides for when, (sides, _) in moments.items()}
+        guards = {when: kept for when, (_, kept) in moments.items()}
+        found = {**strengths(scores), **guard_strengths(guards)}
         page = Page(
             "Trained to forget, not yet calibrated",
-            "Extraction strength went from "
-            f"{found['forget extraction strength before']:.2f} to "
-            f"{found['forget extraction strength after']:.2f} on the rows to forget.",
+            _headline(found),
             [
-                *_training_records(moments, state.history),
+                *_training_records(scores, state.history),
+                *guard_records(guards, title=GUARDED),
+                *([stop_record(stop, title=ON_THE_WAY)] if stop else []),
                 *(trace_records(trace) if trace else []),
                 Facts({**facts, **origin()}),
             ],
             subtitle=counted(task),
         )
-        result = {"method": plan.name, **found}
+        result = {"method": plan.name, **found, **ending(state.history, stop)}
         deposit(folder, model=model, task=task, page=page, result=result, merge=merge)
     _tell(into, as_json=as_json)
 
@@ -213,8 +277,27 @@ def calibrate(
 
 def _scores(model: Any, task: Any) -> Any:
     """Of the rows to forget and, where there are any, of those to keep."""
-    sets = [part for part in (task.forget, task.retain) if part]
-    return tuple(unlearn.recall(model, None, part) for part in sets)
+    found = []
+    for option, part in (("--forget", task.forget), ("--retain", task.retain)):
+        try:
+            found += [unlearn.recall(model, None, part)] if part else []
+        except WorkError as wrong:
+            raise WorkError(f"{option}: {wrong}") from None
+    return tuple(found)
+
+
+def _headline(found: dict[str, float]) -> str:
+    """What was forgotten, and what it cost, by set."""
+    kind = " extraction strength "
+    names = [name.removesuffix(f"{kind}before") for name in found if name.endswith("before")]
+    words = {"forget": "the rows to forget", "retain": "those to keep"}
+    moved = [
+        f"from {found[f'{name}{kind}before']:.2f} to {found[f'{name}{kind}after']:.2f} on "
+        f"{words.get(name, name)}"
+        for name in names
+    ]
+    unseen = "" if "retain" in names else "; there were no rows to keep"
+    return f"Extraction strength went {', and '.join(moved)}{unseen}."
 
 
 def _training_records(moments: dict[str, Any], history: list[dict[str, float]]) -> list[Any]:
@@ -255,6 +338,8 @@ def _tell(into: Path, *, as_json: bool) -> None:
 
 
 def _written(value: object) -> str:
+    if value is None:
+        return "no"
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, list):

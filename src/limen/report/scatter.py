@@ -27,13 +27,14 @@ class Scatter:
         names: what each point is; its number if left out.
         groups: the group of each point, by name: a colour and a marker of its own, and a line in
             the key. All alike if left out.
+        marks: a letter or number beside each point; none if left out.
         title: a few words above the picture.
         caption: what to see in it, in a sentence.
         x_name: what runs to the right, with its unit.
         y_name: what runs up, with its unit.
 
     Raises:
-        UsageError: no point, or x, y, names or groups that differ in number.
+        UsageError: no point, or x, y, names, groups or marks that differ in number.
 
     Example:
         >>> scatter = Scatter([-1.0, 2.0], [0.5, 0.0], names=["a", "b"], x_name="u", y_name="v")
@@ -46,6 +47,7 @@ class Scatter:
     _: KW_ONLY
     names: Sequence[str | int | float] = ()
     groups: Sequence[str | int | float] = ()
+    marks: Sequence[str | int] = ()
     title: str = ""
     caption: str = ""
     x_name: str = "x"
@@ -63,8 +65,10 @@ class Scatter:
         names = np.asarray(self.names).tolist() or [str(place) for place in range(size)]
         object.__setattr__(self, "names", [str(name) for name in names])
         object.__setattr__(self, "groups", [str(group) for group in np.asarray(self.groups)])
-        for what, found in (("y", self.y), ("names", self.names), ("groups", self.groups)):
-            if len(found) not in ({size, 0} if what == "groups" else {size}):
+        object.__setattr__(self, "marks", [str(mark) for mark in self.marks])
+        for what, least in (("y", size), ("names", size), ("groups", 0), ("marks", 0)):
+            found = getattr(self, what)
+            if len(found) not in {size, least}:
                 raise UsageError(
                     f"{what} must be one for each of the {size} values of x, got {len(found)}"
                 )
@@ -119,9 +123,13 @@ class Scatter:
             go.Scatter(
                 x=[self.x[point] for point in points],
                 y=[self.y[point] for point in points],
-                text=[self._hover(point) for point in points],
+                text=[safe(self.marks[point]) for point in points] if self.marks else None,
+                textposition="top center",
+                textfont={"size": 11, "color": THEME["soft"][0]},
+                cliponaxis=False,
+                hovertext=[self._hover(point) for point in points],
                 hoverinfo="text",
-                mode="markers",
+                mode="markers+text" if self.marks else "markers",
                 marker={
                     "symbol": symbol(place),
                     "size": 6 if crowd else 10,
@@ -151,6 +159,7 @@ class Scatter:
             "y": plain(self.y),
             "names": plain(self.names),
             "groups": plain(self.groups),
+            "marks": plain(self.marks),
             "title": self.title,
             "caption": self.caption,
             "x_name": self.x_name,
@@ -166,6 +175,7 @@ class Scatter:
             y,
             names=cast("list[str]", data["names"]),
             groups=cast("list[str]", data["groups"]),
+            marks=cast("list[str]", data.get("marks", [])),
             title=str(data["title"]),
             caption=str(data["caption"]),
             x_name=str(data["x_name"]),

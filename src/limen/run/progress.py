@@ -40,8 +40,9 @@ def say(text: str) -> None:
 def progress(what: str, *, total: int) -> Iterator[Advance]:
     """A bar with count, elapsed and remaining time; bars may nest.
 
-    On a terminal the bar is drawn; elsewhere one line is printed when the work ends, and only
-    while a limen command runs. `LIMEN_PROGRESS=0` turns bars off.
+    On a terminal the bar is drawn; elsewhere one line is printed when the work ends, which says how
+    far it came where it ended early, and only while a limen command runs. `LIMEN_PROGRESS=0` turns
+    bars off.
 
     Args:
         what: A few words: what is being done.
@@ -57,8 +58,15 @@ def progress(what: str, *, total: int) -> Iterator[Advance]:
     """
     start = monotonic()
     if not drawn():
-        yield lambda _count=1, *, note="": None
-        say(f"{what}: {total} in {monotonic() - start:.0f} s")
+        done = 0
+
+        def count_up(count: int = 1, *, note: str = "") -> None:
+            nonlocal done
+            done += count
+
+        yield count_up
+        reached = f"{done} of {total}" if 0 < done < total else f"{total}"
+        say(f"{what}: {reached} in {monotonic() - start:.0f} s")
         return
     with _bars() as bars:
         task = bars.add_task(what, total=total, note="")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from math import floor, log10
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,6 +36,10 @@ def attack(
     batch: int = 16,
 ) -> Table:
     """Memory scores of an unlearned model under attack; forget rows that rise were only hidden.
+
+    The scores are those of `recall`, which need an answer alone. Truth ratios are not among them:
+    they need perturbed answers, which a task's rows do not carry; `evaluate` gives them for a
+    model that stands still.
 
     Args:
         model: A causal language model; it ends exactly as it began.
@@ -75,7 +80,9 @@ def robustness(
 
     With m the metric of each unlearned model and m' the same under attack, the Pearson correlation
     of m and m' and the least-squares slope of m' on m. A metric that reads what the weights hold
-    ranks models alike before and under attack; one that reads the surface does not.
+    ranks models alike before and under attack; one that reads the surface does not. Any metric can
+    be judged so; `gathered` brings those of `recall`, and no truth ratio, which needs perturbed
+    answers: `evaluate` the models before and under attack to add it.
 
     Args:
         before: Side ("forget", "retain") -> metric -> one value for each model, in one order. The
@@ -86,8 +93,8 @@ def robustness(
             correlation and slope 0.
 
     Returns:
-        One row for each attack and metric. A dash stands where the metric is constant, or infinite
-        for one of the models.
+        One row for each attack and metric, to three digits. A dash stands where the metric is
+        constant, or infinite for one of the models.
 
     Raises:
         UsageError: Fewer than 3 models, or sides, metrics and models that do not pair.
@@ -160,8 +167,15 @@ def _line(
             continue
         redrawn = partial(_redrawn, of=statistic, x=x, y=y)
         interval = bootstrap(np.arange(len(x)), redrawn, level=level, seed=seed)
-        cells.append(Measured(float(value), interval.low, interval.high))
+        cells.append(_three_digits(float(value), interval.low, interval.high))
     return cells
+
+
+def _three_digits(value: float, low: float, high: float) -> Measured:
+    """No more digits than a handful of models can tell: three of the largest."""
+    largest = max(abs(value), abs(low), abs(high))
+    places = 2 - floor(log10(largest)) if largest else 0
+    return Measured(*(round(number, places) for number in (value, low, high)))
 
 
 def _redrawn(

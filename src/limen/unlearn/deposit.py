@@ -12,9 +12,10 @@ from limen.report.page import Page
 from limen.run.files import save
 from limen.run.folder import RunFolder
 from limen.run.provenance import fingerprint
+from limen.unlearn.early_stop import EarlyStop
 from limen.unlearn.evidence import answer, records
 from limen.unlearn.models import save_model
-from limen.unlearn.outcome import Outcome
+from limen.unlearn.outcome import Kept, Outcome
 from limen.unlearn.scores.one_pass import Recall
 from limen.unlearn.task import Task
 from limen.unlearn.training import Training
@@ -27,7 +28,7 @@ def settings(
     weights = next(model.parameters())
     return {
         "kind": command,
-        **(plan.spec() if plan else {}),
+        **(plan.spec(tuple(task.guards)) if plan else {}),
         **more,
         "model": type(model).__name__,
         "model weights": fingerprint(model),
@@ -117,7 +118,15 @@ def summary(found: Outcome, *, keep: float) -> dict[str, Any]:
         "gain interval": found.point.gain_interval,
         "mixing weight": found.point.knob,
         **strengths({"before": found.before, "after": found.after, "calibrated": found.calibrated}),
+        **guard_strengths(found.guards),
+        **ending(found.history, found.stop),
     }
+
+
+def ending(history: Sequence[object], stop: EarlyStop | None) -> dict[str, Any]:
+    """Where a training ended, and why before its last step (None: it did not), if it could."""
+    told: dict[str, Any] = {"steps taken": len(history)} if history else {}
+    return told if stop is None else {**told, "stopped early": stop.stopped or None}
 
 
 def strengths(scores: Mapping[str, Sequence[Recall]]) -> dict[str, float]:
@@ -129,6 +138,16 @@ def strengths(scores: Mapping[str, Sequence[Recall]]) -> dict[str, float]:
     }
 
 
+def guard_strengths(guards: Mapping[str, Kept]) -> dict[str, float]:
+    """Mean extraction strengths of the further sets to keep, by set and moment."""
+    return {
+        f"{name} extraction strength {when}": float(np.nanmean(scores.extraction_strength))
+        for when, kept in guards.items()
+        for name, scores in kept.items()
+    }
+
+
 def counted(task: Task) -> str:
     """How many rows there are, in words."""
-    return f"{len(task.forget)} rows to forget, {len(task.retain)} to keep"
+    guards = "".join(f", {len(rows)} to keep as {name}" for name, rows in task.guards.items())
+    return f"{len(task.forget)} rows to forget, {len(task.retain)} to keep{guards}"

@@ -11,6 +11,7 @@ from limen._core.errors import UsageError
 from limen.algebra.shifted import placed
 from limen.algebra.vector import ParamVector
 from limen.train.state import State
+from limen.unlearn.effects import Side
 from limen.unlearn.risk import answer_counts, moved_by_layers, risks_now
 from limen.unlearn.tokens import Tokens
 
@@ -29,7 +30,8 @@ class EffectTrace:
     Weights, gradients, random numbers, modes and optimiser are left bit for bit as found. Each
     probe costs about one training step on the probe rows; with "update" one forward more. Probe
     rows that the same step trains on make effects look larger than on unseen rows: take others
-    to see the population's.
+    to see the population's. Cosines are left out, because the gradient of each risk would cost
+    another backward of each set; `effects(..., cosine=True)` gives them at one model.
 
     Attributes:
         steps: Number of updates that had been taken at each probe.
@@ -37,6 +39,9 @@ class EffectTrace:
         forget: Effects on the rows to forget, (steps, layers); negative forgets.
         retain: Effects on the rows to keep; None without such rows.
         risk: The sets' risk before each of these updates, in nats, by "forget" and "retain".
+        total: Effects of all layers together, (steps), by side.
+        interval: Where the total on the population of such rows lies, (steps, 2), by side: 95 %,
+            by bootstrap over rows.
         rows: Quantiles over rows of the effects on their own risk, (steps, 5), by side.
         actual: With "update" the measured change of risk in each of these steps, by side.
 
@@ -94,6 +99,16 @@ class EffectTrace:
         return self._array("retain effect") if "retain" in self.probes else None
 
     @property
+    def total(self) -> dict[str, Float64[np.ndarray, " steps"]]:
+        """Effects of all layers together."""
+        return {side: self._array(f"{side} effect").sum(-1) for side in self.probes}
+
+    @property
+    def interval(self) -> dict[str, Float64[np.ndarray, "steps 2"]]:
+        """Intervals of the totals: low and high."""
+        return {side: self._array(f"{side} interval") for side in self.probes}
+
+    @property
     def rows(self) -> dict[str, Float64[np.ndarray, "steps quantiles"]]:
         """Quantiles over rows of the effects on their own risk."""
         return {side: self._array(f"{side} rows") for side in self.probes}
@@ -121,10 +136,7 @@ class EffectTrace:
             UsageError: The direction is the gradient.
         """
         self._require_update("residual")
-        return {
-            side: change + self._array(f"{side} effect").sum(-1)
-            for side, change in self.actual.items()
-        }
+        return {side: change + self.total[side] for side, change in self.actual.items()}
 
     def before_update(self, state: State) -> None:
         """Probe along the gradient, or ask for the parameters before the update."""
@@ -161,8 +173,10 @@ class EffectTrace:
             found = moved_by_layers(state.model, tokens, along, batch=self.batch, by=self.by)
             self.names = found.names
             weights = answer_counts(tokens)
+            interval = Side(found.table, weights, found.risk).interval()
             seen = {
                 "effect": np.average(found.table, axis=1, weights=weights),
+                "interval": np.array([interval.low, interval.high]),
                 "risk": np.average(found.risk, weights=weights).reshape(1),
                 "rows": np.quantile(found.table.sum(0), QUANTILES),
             }

@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 
 METHODS = {"layer": ("ghost",), "row": ("ghost", "jvp"), "token": ("jvp",)}
 """How effects can be computed by each resolution; the first is the faster."""
+BROKEN = "\N{REPLACEMENT CHARACTER}"
+"""What stands for bytes that are no whole character."""
+WINDOW = 32
+"""Tokens decoded together: a long answer is not decoded anew for each of its tokens."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +110,9 @@ class Effects:
         retain: Effects on the rows to keep, likewise; None without such rows.
         sides: Both sets in full, by "forget" and "retain".
         norm: Length of the direction.
-        tokens: With by="token" each row's answer tokens as text, in the order of `names`.
+        tokens: With by="token" each row's answer tokens as text, in the order of `names`; joined
+            they are the answer. A character of several tokens stands with the last of them, and
+            the others are empty.
 
     Example:
         >>> side = Side(np.array([[-3.0, -3.0]]), np.array([1, 1]), np.zeros(2), norm=2.0)
@@ -353,4 +359,22 @@ def _row_names(task: Task) -> tuple[str, ...]:
 
 def _texts(task: Task) -> tuple[tuple[str, ...], ...]:
     said = (item.ids[item.answer :] for item in [*task.forget, *task.retain])
-    return tuple(tuple(task.tokenizer.decode([token]) for token in ids) for ids in said)
+    return tuple(_pieces(task.tokenizer, list(ids)) for ids in said)
+
+
+def _pieces(tokenizer: "transformers.PreTrainedTokenizerBase", ids: list[int]) -> tuple[str, ...]:
+    """What each token adds to the text; a character that is not whole yet waits for the rest."""
+
+    def decoded(start: int, end: int) -> str:
+        return str(tokenizer.decode(ids[start:end], clean_up_tokenization_spaces=False))
+
+    whole, start, found = "", 0, []
+    for end in range(1, len(ids) + 1):
+        text = decoded(start, end)
+        ready = text if end == len(ids) else text.rstrip(BROKEN)
+        found.append(ready[len(whole) :])
+        whole = ready
+        if ready == text and end - start >= WINDOW:
+            start = end - 1  # one token before, so that the next one keeps its space
+            whole = decoded(start, end)
+    return tuple(found)

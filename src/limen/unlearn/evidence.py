@@ -14,8 +14,9 @@ from limen.report.records import Record
 from limen.report.table import Cell, Table
 from limen.report.trace import Trace
 from limen.run.provenance import environment
+from limen.unlearn.early_stop import EarlyStop
 from limen.unlearn.effect_records import trace_records
-from limen.unlearn.outcome import Outcome
+from limen.unlearn.outcome import Kept, Outcome
 from limen.unlearn.scores.one_pass import Recall
 
 PROTOCOL = (
@@ -24,6 +25,8 @@ PROTOCOL = (
     "After: as training left it. Calibrated: mixed with the model before until the share asked for "
     "is kept; the mixing weight is chosen on the same retain rows that the table shows."
 )
+GUARDED = "What the guards kept"
+ON_THE_WAY = "Extraction strength on the way"
 SCORE_COLUMNS = [
     "forget: extraction strength", "retain: extraction strength", "forget: exact memorisation",
     "retain: exact memorisation", "forget: probability", "retain: probability",
@@ -40,7 +43,7 @@ def answer(outcomes: Sequence[Outcome], *, keep: float) -> str:
 
 
 def records(outcomes: Sequence[Outcome], *, keep: float, facts: Mapping[str, Any]) -> list[Record]:
-    """The page's records in order: trade-off, table, answers, conflict, protocol.
+    """The page's records in order: trade-off, tables, answers, conflict, looks, protocol.
 
     Args:
         outcomes: One for each method, on the same task.
@@ -67,7 +70,12 @@ def records(outcomes: Sequence[Outcome], *, keep: float, facts: Mapping[str, Any
             f"({outcomes[-1].name}); words that agree with the text are marked.",
         ),
     ]
+    for o in outcomes:
+        found += guard_records(o.guards, title=_titled(GUARDED, o, outcomes))
     found += _conflict(outcomes)
+    for o in outcomes:
+        if o.stop is not None:
+            found.append(stop_record(o.stop, title=_titled(ON_THE_WAY, o, outcomes)))
     found += [record for o in outcomes if o.effects for record in trace_records(o.effects)]
     return [*found, Facts({**facts, **origin()}, title="How to do it again")]
 
@@ -102,12 +110,60 @@ def measured(values: np.ndarray) -> Measured:
     return Measured(float(known.mean()), interval.low, interval.high)
 
 
+def guard_records(guards: Mapping[str, Kept], *, title: str) -> list[Record]:
+    """A table of the further sets to keep, a row for each; nothing where there are none.
+
+    Args:
+        guards: Scores by moment and name.
+        title: Of the table.
+    """
+    names = list(next(iter(guards.values()), {}))
+    if not names:
+        return []
+    rows: list[list[Cell]] = [
+        [name, *(measured(kept[name].extraction_strength) for kept in guards.values())]
+        for name in names
+    ]
+    return [
+        Table(
+            ["guard", *guards],
+            rows,
+            title=title,
+            caption="Extraction strength of further sets to keep, each with a guard of its own. "
+            "Higher is kept.",
+            protocol="Means over rows; 95 % bootstrap intervals over rows.",
+        )
+    ]
+
+
+def stop_record(stop: EarlyStop, *, title: str) -> Trace:
+    """What was seen by the watcher that may end a training, and why it did."""
+    return Trace(
+        stop.steps,
+        {"forget": stop.forget, "retain": stop.retain},
+        title=title,
+        y_name="extraction strength",
+        caption=f"Stopped early, at {stop.stopped}." if stop.stopped else "Not stopped early.",
+    )
+
+
+def _titled(title: str, found: Outcome, outcomes: Sequence[Outcome]) -> str:
+    return title if len(outcomes) == 1 else f"{title}, {found.name}"
+
+
 def _gain(found: Outcome) -> str:
     point = found.point
     if point.gain_interval is None:
         return f"{point.gain:.0%}"
     low, high = point.gain_interval
     return f"{point.gain:.0%} [{low:.0%}, {high:.0%}]"
+
+
+def _counted(found: Outcome) -> str:
+    """What a share is of: steps, or the blocks of all steps where surgery goes block by block."""
+    steps = len(found.history)
+    whole = all(row["rectified"] in (0, 1) for row in found.history)
+    return f"{steps} steps" if whole else f"all blocks in {steps} steps"
 
 
 def _conflict(outcomes: Sequence[Outcome]) -> list[Record]:
@@ -120,9 +176,7 @@ def _conflict(outcomes: Sequence[Outcome]) -> list[Record]:
         o.name: [row.get("update_angle", row["angle"]) for row in o.history] for o in rectified
     }
     first, word = _bent(rectified)
-    times = "; ".join(
-        f"{o.name}: {_bent_share(o):.0%} of {len(o.history)} steps" for o in rectified
-    )
+    times = "; ".join(f"{o.name}: {_bent_share(o):.0%} of {_counted(o)}" for o in rectified)
     return [
         Trace(
             list(steps),

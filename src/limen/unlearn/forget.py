@@ -138,14 +138,15 @@ def forget(
 
 def _run(mixing: Mixing, plan: Training, *, keep: float, into: Path | None) -> Outcome:
     """Train, calibrate, and leave the model at the operating point."""
-    trace = plan.trace(mixing.task)
+    trace, stop = plan.trace(mixing.task), plan.early_stop(mixing.task)
     state = plan.run(
         mixing.model, mixing.task, into=into, label=f"forgetting, {plan.name}",
-        callbacks=[] if trace is None else [trace],
+        callbacks=[watcher for watcher in (trace, stop) if watcher is not None],
     )  # fmt: skip
     found = outcome(
-        mixing, name=plan.name, keep=keep, history=state.history, effects=trace, seed=plan.seed
-    )
+        mixing, name=plan.name, keep=keep, history=state.history, effects=trace, stop=stop,
+        seed=plan.seed,
+    )  # fmt: skip
     mixing.settle(float(found.point.knob))
     return found
 

@@ -61,11 +61,12 @@ class MemoryEstimate:
         return sum(self._lasting().values()) + sum(self._passing().values())
 
     def __str__(self) -> str:
+        unit, word = (2**30, "GiB") if self.total >= 2**30 else (2**20, "MiB")
         lasting, passing = (
-            ", ".join(f"{name} {size / 2**30:.2f}" for name, size in part.items() if size)
+            ", ".join(f"{name} {size / unit:.2f}" for name, size in part.items() if size)
             for part in (self._lasting(), self._passing())
         )
-        return f"about {self.total / 2**30:.2f} GiB: {lasting} + {passing}"
+        return f"about {self.total / unit:.2f} {word}: {lasting} + {passing}"
 
     def _lasting(self) -> dict[str, int]:
         names = ("weights", "gradients", "optimiser", "surgery", "reference")

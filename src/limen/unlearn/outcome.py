@@ -1,7 +1,7 @@
 """What a forgetting run came to: its curve, its operating point, and what the model says now."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -11,12 +11,19 @@ from limen.measure.tradeoff import Point, Tradeoff
 from limen.report.diff import Answer
 from limen.train.modes import in_mode
 from limen.unlearn.calibrate import trace_out
+from limen.unlearn.early_stop import EarlyStop
 from limen.unlearn.effect_trace import EffectTrace
 from limen.unlearn.encode import Encoded
 from limen.unlearn.mixing import Mixing
-from limen.unlearn.scores.one_pass import Recall
+from limen.unlearn.scores.one_pass import Recall, recall
+from limen.unlearn.task import Task
 
 Scores = tuple[Recall, Recall]
+Kept = dict[str, Recall]
+"""Scores of the further sets to keep, by name."""
+MOMENTS = ("before", "after", "calibrated")
+CUT = "\ufffd"
+"""What stands for a character of which only some bytes are there."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +40,9 @@ class Outcome:
         history: Values of each training step.
         answers: Prompts answered before and after calibration.
         effects: What the steps did to probe rows, where somebody watched.
+        stop: What would have ended the training early, and whether it did, where it was asked for.
+        guards: Scores of the further sets to keep, by moment ("before", "after", "calibrated") and
+            name.
     """
 
     name: str
@@ -44,6 +54,8 @@ class Outcome:
     history: list[dict[str, float]]
     answers: list[Answer]
     effects: EffectTrace | None = None
+    stop: EarlyStop | None = None
+    guards: Mapping[str, Kept] = field(default_factory=dict)
 
 
 def outcome(
@@ -53,6 +65,7 @@ def outcome(
     keep: float,
     history: list[dict[str, float]],
     effects: EffectTrace | None = None,
+    stop: EarlyStop | None = None,
     shown: int = 2,
     seed: int = 0,
 ) -> Outcome:
@@ -64,6 +77,7 @@ def outcome(
         keep: Share of the retained extraction strength to keep.
         history: Values of each training step.
         effects: The trace of a watcher, if there was one.
+        stop: The watcher that could end the training, if there was one.
         shown: Rows of each set whose answers are generated.
         seed: Seed of the bootstrap.
 
@@ -86,7 +100,25 @@ def outcome(
         history=history,
         answers=_answers(mixing, weight, shown),
         effects=effects,
+        stop=stop,
+        guards=_guarded(mixing, weight),
     )
+
+
+def guard_scores(model: nn.Module, task: Task, *, batch: int = 16) -> Kept:
+    """Scores of every further set to keep, one pass each; empty where the task has none."""
+    return {name: recall(model, None, rows, batch=batch) for name, rows in task.guards.items()}
+
+
+def _guarded(mixing: Mixing, weight: float) -> dict[str, Kept]:
+    """Those of the three moments; `weight` is the calibrated one."""
+    if not mixing.task.guards:
+        return {}
+    found = {}
+    for moment, at in zip(MOMENTS, (0.0, 1.0, weight), strict=True):
+        with mixing.at(at):
+            found[moment] = guard_scores(mixing.model, mixing.task, batch=mixing.batch)
+    return found
 
 
 def _answers(mixing: Mixing, weight: float, shown: int) -> list[Answer]:
@@ -104,16 +136,41 @@ def _answers(mixing: Mixing, weight: float, shown: int) -> list[Answer]:
                 said.append(continuations(mixing.model, chosen))
         for row, before, after in zip(chosen, *said, strict=True):
             read = mixing.task.tokenizer.decode
+            prompt = row.ids[: row.answer]
             answers.append(
                 Answer(
-                    read(row.ids[: row.answer]),
-                    read(before),
-                    read(after),
-                    expected=read(row.ids[row.answer :]),
+                    read(prompt).rstrip(CUT),
+                    continued(read, prompt, before),
+                    continued(read, prompt, after),
+                    expected=continued(read, prompt, row.ids[row.answer :]),
                     label="to forget" if side == "forget" else "to keep",
                 )
             )
     return answers
+
+
+def continued(read: Callable[[list[int]], str], prompt: list[int], said: list[int]) -> str:
+    """What tokens say behind a prompt, in whole characters.
+
+    A character may stand on several tokens: one that begins in the prompt belongs to what is said,
+    and one whose last bytes are missing at the end is left out.
+
+    Args:
+        read: The tokenizer's `decode`.
+        prompt: Token ids before.
+        said: Token ids of the continuation.
+
+    Returns:
+        The text.
+
+    Example:
+        >>> read = lambda ids: bytes(ids).decode(errors="replace")
+        >>> continued(read, [97, 0xC3], [0xA9, 98, 0xC3])
+        'éb'
+    """
+    lead = read(prompt).rstrip(CUT)
+    whole = read([*prompt, *said])
+    return (whole[len(lead) :] if whole.startswith(lead) else read(said)).rstrip(CUT)
 
 
 def continuations(model: Any, rows: Sequence[Encoded]) -> list[list[int]]:

@@ -28,8 +28,8 @@ class Steer:
         how: "drop" leaves out the most harmful rows; "weigh" gives every row the weight
             use / (use + harm), scaled to mean 1 (rows that do harm and are of no use get 0);
             "freeze" holds the most harmful layers still.
-        share: Share of the rows or layers that is dropped or frozen at most, in (0, 1); not used
-            by "weigh".
+        share: Share of the rows or layers that is dropped or frozen at most, in (0, 1), rounded
+            down but to one at least; not used by "weigh".
 
     Raises:
         UsageError: A value out of range.
@@ -71,17 +71,40 @@ class Steer:
         """The layers to freeze.
 
         Args:
-            names: Every layer.
+            names: Every layer that trains, at least two.
             retain: Effect of the objective's gradient on the retain rows' risk, by layer; negative
                 where a step along it does harm.
+
+        Raises:
+            UsageError: There is one layer; frozen, it would leave none.
         """
+        if len(names) < 2:
+            raise UsageError(
+                f"how={self.how!r} needs two layers that train, to leave one; there is "
+                f"{', '.join(names) or 'none'}"
+            )
         spared = _spared(np.maximum(-retain, 0), self.share)
         return [name for name, kept in zip(names, spared, strict=True) if not kept]
 
+    def check(self, task: Task) -> None:
+        """Refuse a task that leaves nothing to measure or nothing to train on.
+
+        Raises:
+            UsageError: No retain rows, or a single forget row where rows are dropped or weighed.
+        """
+        if not task.retain:
+            raise UsageError(f"{self} needs retain rows, to measure harm; the task has none")
+        if self.how != "freeze" and len(task.forget) < 2:
+            raise UsageError(
+                f"how={self.how!r} needs two rows to forget, to prefer one; there is one: take "
+                "'freeze'"
+            )
+
 
 def _spared(harm: np.ndarray, share: float) -> np.ndarray:
-    """True but for the most harmful `share`, rounded down; never for what does no harm."""
-    worst = np.argsort(-harm, kind="stable")[: int(share * len(harm))]
+    """True but for the most harmful `share`, one at least; never for what does no harm."""
+    # 0.29 * 100 is a little less than 29.
+    worst = np.argsort(-harm, kind="stable")[: max(1, int(share * len(harm) + 1e-9))]
     spared = np.ones(len(harm), dtype=bool)
     spared[worst[harm[worst] > 0]] = False
     return spared
@@ -119,12 +142,11 @@ def course(steer: Steer | None, model: nn.Module, task: Task, *, objective: Obje
         The task to train on, weights of its rows, and layers to freeze.
 
     Raises:
-        UsageError: There are no retain rows to measure harm on.
+        UsageError: As `Steer.check`, or there is one layer to freeze.
     """
     if steer is None:
         return Course(task)
-    if not task.retain:
-        raise UsageError(f"{steer} needs retain rows, to measure harm; the task has none")
+    steer.check(task)
     if steer.how == "freeze":
         found = effects(model, None, objective=objective, forget=task, by="layer")
         harm = found.sides["retain"].layers

@@ -54,10 +54,11 @@ class Training:
             guard). The task's further sets to keep guard a rectified run as well.
         weight: Factor of the retain loss.
         bound: Hold the retain rows' NLL below this with a multiplier that adapts (`PrimalDual`),
-            in place of surgery and `retain`; in nats. PDU is made for it.
+            in place of surgery and `retain`; in nats, above 0. PDU is made for it.
         steer: Drop or weigh rows, or freeze layers, by their effects before the first step.
         stop: `(forget, retain)`: stop once the forget rows' extraction strength is at most the
             first, or less than the second's share of the retain rows' is left.
+        check_every: Steps between two looks at that, at most `steps`.
         steps: Optimiser steps.
         lr: Learning rate of AdamW, constant.
         batch: Forget rows in a micro-batch, and as many retain rows.
@@ -87,6 +88,7 @@ class Training:
     bound: float | None = None
     steer: Steer | None = None
     stop: tuple[float, float] | None = None
+    check_every: int = 5
     steps: int = 60
     lr: float = 1e-5
     batch: int = 8
@@ -123,12 +125,17 @@ class Training:
                 f"bound={self.bound} takes the place of surgery and of a retain loss; set "
                 "rectify=False and retain=None"
             )
+        if self.stop is not None and self.check_every > self.steps:
+            raise UsageError(
+                f"check_every={self.check_every} must be at most steps={self.steps}; nobody would "
+                "look whether to stop"
+            )
         self.step()  # these three check what is theirs
         self.combine()
         self.loop()
 
     def _check_numbers(self) -> None:
-        for name in ("steps", "batch", "accumulate", "save_every"):
+        for name in ("steps", "batch", "accumulate", "save_every", "check_every"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name}={getattr(self, name)} must be at least 1")
         if self.effects_every < 0:
@@ -139,6 +146,11 @@ class Training:
             raise UsageError(f"weight={self.weight} must be finite and not negative")
         if not 0 <= self.weight_decay < 1:
             raise UsageError(f"weight_decay={self.weight_decay} must lie between 0 and 1")
+        if self.bound is not None and not 0 < self.bound < float("inf"):
+            raise UsageError(
+                f"bound={self.bound} must be finite and above 0: no loss of the retain rows is "
+                "ever below that"
+            )
 
     @property
     def name(self) -> str:
@@ -176,6 +188,13 @@ class Training:
             return None
         return EffectTrace(task.probes(PROBES, seed=self.seed), every=self.effects_every)
 
+    def early_stop(self, task: Task) -> EarlyStop | None:
+        """The watcher that ends the run, where one is asked for; one of the callbacks of `run`."""
+        if self.stop is None:
+            return None
+        forget, retain = self.stop
+        return EarlyStop(task, forget=forget, retain=retain, every=self.check_every)
+
     def loop(self, *, into: Path | None = None, label: str = "") -> Loop:
         """Accumulation, clipping, precision and checkpoints."""
         return Loop(
@@ -203,7 +222,8 @@ class Training:
             task: Its rows.
             label: Of the progress bar.
             into: Run folder.
-            callbacks: Watchers, such as `EffectTrace`.
+            callbacks: Watchers, such as those of `trace` and `early_stop`; without an `EarlyStop`
+                among them the run makes its own.
 
         Returns:
             The final state.
@@ -219,24 +239,27 @@ class Training:
         self._tell(steered, task)
         seed = seed_for(self.seed, "training", ranks.rank())
         thrifty = activation_checkpointing(model) if self.checkpointing else nullcontext()
+        callbacks = self._stopping(callbacks, task)
         with seeded(model, seed), held_still(model, steered.frozen), thrifty:
-            return fit(
+            state = fit(
                 model,
                 self.step(steered.row_weight),
                 steered.task.batches(self.batch, seed=self.seed),
                 steps=self.steps,
                 optimizer=self.optimizer,
                 combine=self.combine(tuple(task.guards)),
-                callbacks=[*callbacks, *self._stops(task)],
+                callbacks=callbacks,
                 loop=self.loop(into=into, label=label),
             )
+        self._tell_stop(callbacks)
+        return state
 
     def check(self, task: Task, model: nn.Module | None = None) -> None:
         """Refuse a task or a model that lacks what the settings ask for.
 
         Raises:
             UsageError: No retain rows for a guard, a retain loss, a bound, a steer or a stop; no
-                prompts to refuse; a layer that the model has not.
+                prompts to refuse; a layer that the model has not; a single row to steer.
         """
         needed = self.rectify or self.steer or self.stop or self.bound is not None
         if not task.retain and (needed or self.retain is not None):
@@ -245,7 +268,12 @@ class Training:
                 "or a stop; give some, or rectify=False and none of the others"
             )
         if task.guards and not self.rectify and self.bound is None:
-            raise UsageError("further sets to keep (guards) go with rectify or a bound; take one")
+            raise UsageError(
+                f"guards={','.join(task.guards)}: further sets to keep go with rectify or a bound; "
+                "take one"
+            )
+        if self.steer is not None:
+            self.steer.check(task)
         parts = [task.forget, task.retain, *task.guards.values()]
         if sight_of(self.objective) in REFUSING:
             parts.append(task.refusals)
@@ -258,16 +286,21 @@ class Training:
         """AdamW."""
         return torch.optim.AdamW(params, self.lr, weight_decay=self.weight_decay)
 
-    def spec(self) -> dict[str, Any]:
-        """Everything as JSON values, for `spec.json` and the page."""
+    def spec(self, guards: Sequence[str] = ()) -> dict[str, Any]:
+        """Everything as JSON values, for `spec.json` and the page.
+
+        Args:
+            guards: Names of the task's further sets to keep.
+        """
         return {
             "objective": repr(self.objective),
-            "combine": repr(self.combine()),
+            "combine": repr(self.combine(guards)),
             "retain loss": repr(self.retain),
             "retain weight": self.weight,
             "steer": repr(self.steer),
             "stop": self.stop,
             "steps": self.steps,
+            "check every": self.check_every,
             "learning rate": self.lr,
             "batch": self.batch,
             "accumulate": self.accumulate,
@@ -304,20 +337,28 @@ class Training:
             why = str(unknown).splitlines()[0]
             say(f"memory of a step cannot be estimated for {type(model).__name__}: {why}")
 
-    def _stops(self, task: Task) -> list[EarlyStop]:
-        if self.stop is None:
-            return []
-        forget, retain = self.stop
-        return [EarlyStop(task, forget=forget, retain=retain)]
+    def _stopping(self, callbacks: Sequence[Callback], task: Task) -> list[Callback]:
+        """The watchers, with one that ends the run where it is asked for and not there."""
+        told = any(isinstance(callback, EarlyStop) for callback in callbacks)
+        stop = None if told else self.early_stop(task)
+        return [*callbacks] if stop is None else [*callbacks, stop]
+
+    def _tell_stop(self, callbacks: Sequence[Callback]) -> None:
+        for callback in callbacks:
+            if isinstance(callback, EarlyStop) and callback.stopped and ranks.rank() == 0:
+                when, why = callback.stopped.split(": ", 1)
+                say(f"stopped early, at {when} of {self.steps}: {why}")
 
     def _tell(self, steered: Course, task: Task) -> None:
         if self.steer is None or ranks.rank() > 0:
             return
-        weights = steered.row_weight or ()
+        dropped = len(task.forget) - len(steered.task.forget)
+        weighed = sum(weight != 1 for weight in steered.row_weight or ())
+        frozen = ", ".join(steered.frozen) or "no layer"
+        idle = "" if dropped or weighed or steered.frozen else "; nothing does harm"
         say(
-            f"steered by effects: {len(task.forget) - len(steered.task.forget)} of "
-            f"{len(task.forget)} rows dropped, {sum(w != 1 for w in weights)} weighed, frozen: "
-            f"{', '.join(steered.frozen) or 'no layer'}"
+            f"steered by effects: {dropped} of {len(task.forget)} rows dropped, {weighed} weighed, "
+            f"frozen: {frozen}{idle}"
         )
 
     def _warn_of_rounding(self, model: nn.Module) -> None:

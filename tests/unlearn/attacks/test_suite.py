@@ -158,3 +158,16 @@ def test_models_under_unlike_attacks_are_not_gathered(found):
         gathered([found, {"none": found["none"]}])
     with pytest.raises(UsageError, match="at least one model"):
         gathered([])
+
+
+def test_axes_say_what_was_varied_and_in_what_the_strength_is_told(found):
+    probing, relearning = records(found)[-2:]
+    assert relearning.x_name == "optimiser steps of relearning"
+    assert probing.x_name == "block after which the model is read"
+    assert relearning.y_name == probing.y_name == "extraction strength [share of the answer]"
+
+
+def test_the_last_column_is_a_change_and_the_protocol_speaks_of_no_calibration(found):
+    shown = table(found)
+    assert shown.columns[-1] == "forget: change of strength"
+    assert "alibrated" not in shown.protocol

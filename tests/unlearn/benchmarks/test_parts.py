@@ -6,7 +6,7 @@ import datasets
 import numpy as np
 import pytest
 
-from limen._core.errors import UsageError
+from limen._core.errors import UsageError, WorkError
 from limen.unlearn.benchmarks.chunks import chunks, opening
 from limen.unlearn.benchmarks.judgement import Judgement
 from limen.unlearn.benchmarks.parts import read_part
@@ -30,6 +30,15 @@ def test_without_a_folder_the_hub_is_asked_for_the_configuration_and_split(monke
     assert asked == {"id": "a/b", "name": "raw", "split": "x"}
     assert [record["text"] for record in found] == ["One.", "Two.", "Three."]
     assert len(read_part("raw", data=None, hub="a/b", columns=TEXT, split="x", limit=2)) == 2
+
+
+def test_a_hub_that_is_away_is_answered_with_the_way_around_it(monkeypatch):
+    def away(*_, **__):
+        raise WorkError("a/b could not be loaded")
+
+    monkeypatch.setattr("limen.unlearn.benchmarks.parts.read_records", away)
+    with pytest.raises(WorkError, match=r"a/b could not be loaded; a copy in .*: data=FOLDER"):
+        read_part("raw", data=None, hub="a/b", columns=TEXT)
 
 
 def test_a_copy_of_the_hub_is_read_like_the_hub(tmp_path, monkeypatch):

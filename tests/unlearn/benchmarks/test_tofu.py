@@ -35,6 +35,12 @@ def test_the_form_splits_before_the_space_that_leads_the_answer(tofu_folder: Pat
     assert (llama.prompt[-7:], llama.response[:3]) == ("[/INST]", "Ada")
 
 
+def test_the_hub_has_three_splits_and_a_folder_may_have_others(tmp_path: Path):
+    with pytest.raises(UsageError, match="must be one of forget01, forget05, forget10 on the hub"):
+        TOFU("forget99")
+    assert TOFU("forget99", data=tmp_path).split == "forget99"
+
+
 def test_braces_in_a_question_are_left_alone(tmp_path: Path, write):
     write(tmp_path, {"forget05": [{"question": "What is {answer}?", "answer": "{x}"}]})
     row = TOFU("forget05", data=tmp_path, form="Q: {question} {answer}").forget[0]

@@ -17,7 +17,7 @@ from limen.unlearn.attacks.probing import Probing
 from limen.unlearn.attacks.quantisation import Quantisation
 from limen.unlearn.attacks.relearning import Relearning
 from limen.unlearn.attacks.token_noise import TokenNoise
-from limen.unlearn.evidence import PROTOCOL, SCORE_COLUMNS, measured, scores_row
+from limen.unlearn.evidence import SCORE_COLUMNS, measured, scores_row
 from limen.unlearn.task import Task
 
 ATTACKS: tuple[Attack, ...] = (
@@ -33,6 +33,12 @@ METRICS = {
     "Min-K%": "min_k",
     "Min-K%++": "min_k_plus",
 }
+AXES = {"step": "optimiser steps of relearning", "layer": "block after which the model is read"}
+"""What runs to the right, by knob."""
+HELD = (
+    "Extraction strength: share of an answer that the model says by itself once a prefix is given "
+    "(greedy, one teacher-forced pass). Means over rows; 95 % bootstrap intervals over rows."
+)
 Values = Mapping[str, Mapping[str, Sequence[float] | np.ndarray]]
 """Side -> metric -> one value for each model."""
 
@@ -92,14 +98,14 @@ def table(found: Mapping[str, Attacked]) -> Table:
     plain = found[NONE].forget.extraction_strength
     rows: list[list[Cell]] = []
     for name, held in found.items():
-        regained = None if name == NONE else measured(held.forget.extraction_strength - plain)
-        rows.append([name, *scores_row((held.forget, held.retain)), regained])
+        change = None if name == NONE else measured(held.forget.extraction_strength - plain)
+        rows.append([name, *scores_row((held.forget, held.retain)), change])
     return Table(
-        ["attack", *SCORE_COLUMNS, "forget: strength regained"],
+        ["attack", *SCORE_COLUMNS, "forget: change of strength"],
         rows,
         title="Under attack",
         caption="Forget: what rises above the first row was hidden, not gone.",
-        protocol=f"{PROTOCOL} Of jailbreaks and probing the worst case, row by row.",
+        protocol=f"{HELD} Of jailbreaks and probing the worst case, row by row.",
     )
 
 
@@ -180,13 +186,13 @@ def _tried(name: str, held: Attacked) -> Record:
             [float(knob) for knob in held.tried],
             {side: [one.value for one in strengths[side]] for side in sides},
             title=name.capitalize(),
-            x_name=held.knob,
-            y_name="extraction strength",
+            x_name=AXES.get(held.knob, held.knob),
+            y_name="extraction strength [share of the answer]",
             caption=f"Mean over rows, at each {held.knob}.",
         )
     rows = [list(row) for row in zip(held.tried, *strengths.values(), strict=True)]
     columns = [held.knob, *(f"{side}: extraction strength" for side in sides)]
-    return Table(columns, rows, title=name.capitalize(), protocol=PROTOCOL)
+    return Table(columns, rows, title=name.capitalize(), protocol=HELD)
 
 
 def _share(held: Measured) -> str:

@@ -5,7 +5,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from limen._core.errors import UsageError, nearest
+from limen._core.errors import UsageError, WorkError, nearest
 from limen.unlearn.data import read_records
 
 _ENDINGS = (".json", ".jsonl", ".csv")
@@ -51,12 +51,14 @@ def read_part(
     """
     require_limit(limit)
     source, whole = _located(part, data=data, hub=hub)
-    rows = (
-        read_records(source, config=None, split=None)
-        if whole
-        else read_records(source, config=config or part, split=split)
-    )
-    found = [_checked(record, where, columns) for where, record in islice(rows, limit)]
+    asked = (None, None) if whole else (config or part, split)
+    try:
+        rows = read_records(source, config=asked[0], split=asked[1])
+        found = [_checked(record, where, columns) for where, record in islice(rows, limit)]
+    except WorkError as failed:
+        if data is not None:
+            raise
+        raise WorkError(f"{failed}; a copy in a folder needs no network: data=FOLDER") from None
     if not found:
         raise UsageError(f"{source} must hold at least one record; it is empty")
     return found

@@ -20,6 +20,8 @@ from limen.unlearn.task import Task
 if TYPE_CHECKING:
     import transformers
 
+PUBLISHED = ("forget01", "forget05", "forget10")
+"""The splits on the hub."""
 _ASKED = {"question": "text", "answer": "text"}
 _REPHRASED = {**_ASKED, "paraphrased_question": "text", "paraphrased_answer": "text"}
 _WRONG = {"perturbed_answer": "texts"}
@@ -66,6 +68,11 @@ class TOFU:
             raise UsageError(
                 f"split={self.split!r} must be forget01, forget05, forget10 or the like: 'forget' "
                 "and two digits"
+            )
+        if self.data is None and self.split not in PUBLISHED:
+            raise UsageError(
+                f"split={self.split!r} must be one of {', '.join(PUBLISHED)} on the hub; others "
+                "need a folder of their own, data=FOLDER"
             )
         if self.form.count("{question}") != 1 or not self.form.endswith("{answer}"):
             raise UsageError(

@@ -1,0 +1,70 @@
+"""The folder of a page: it belongs to one command with its settings, and to no other."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from limen._core.errors import UsageError
+from limen.report import Page
+from limen.run.folder import RunFolder
+from limen.run.progress import say
+from limen.run.store import read_json
+
+IDLE = {"into", "by", "batch", "device", "threads", "as_json"}
+"""Options that decide no number of a page."""
+VERBS = ("unlearn judge", "unlearn effects", "unlearn attack")
+
+
+@dataclass(frozen=True)
+class PageFolder:
+    """Where a page is written, over an earlier one of the same command."""
+
+    path: Path
+    spec: Mapping[str, Any]
+
+    def check(self) -> None:
+        """Refuse a folder that holds something else; touches nothing.
+
+        Raises:
+            UsageError: A run, another command's page or the same one's with other settings.
+        """
+        file = self.path / "spec.json"
+        noted = read_json(file) if file.is_file() else self.spec
+        if noted.get("kind") not in VERBS:
+            raise UsageError(
+                f"--into {self.path} must not be a run's folder, whose page would be replaced"
+            )
+        RunFolder(self.path).check(self.spec)
+
+    @contextmanager
+    def held(self) -> Iterator[Path]:
+        """The folder as this command's while something is written to it.
+
+        Yields:
+            Its path.
+        """
+        with RunFolder(self.path).opened(self.spec):
+            yield self.path
+
+    def write(self, page: Page) -> None:
+        """Write the page, and say where it lies."""
+        with self.held() as path:
+            say(f"the page: {page.write(path / 'report.html')}")
+
+
+def folder(command: str, options: Mapping[str, Any]) -> PageFolder | None:
+    """The folder of a command's page, checked before anything is loaded; None without one.
+
+    Args:
+        command: One of `VERBS`.
+        options: Its options by name; "into" is the folder, or None.
+    """
+    if options["into"] is None:
+        return None
+    kept = {name: value for name, value in options.items() if name not in IDLE}
+    texts = {name: str(value) for name, value in kept.items() if isinstance(value, Path)}
+    found = PageFolder(options["into"], {"kind": command, **kept, **texts})
+    found.check()
+    return found
