@@ -205,6 +205,34 @@ def test_functions_tensors_and_one_shared_graph_give_one_gradient():
     close(shared, lazy, 1e-12)
 
 
+def test_losses_that_share_a_graph_are_paid_by_one_pass_through_it():
+    passes = []
+
+    class Counted(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx, grad):
+            passes.append(True)
+            return grad
+
+    def step(model, batch):
+        out = Counted.apply(model(batch["retain"][0]))
+        return {"a": out.square().mean(), "b": out.abs().mean(), "c": out.sum()}
+
+    (batch,) = pairs(1)
+    trained(step, [batch])
+    assert len(passes) == 1
+
+
+def test_a_loss_of_several_numbers_is_named():
+    x = torch.ones(2, requires_grad=True)
+    with pytest.raises(UsageError, match=r"loss 'b' must be a scalar; got shape \(2,\)"):
+        Weighted().backward({"a": x.sum(), "b": x + 1})
+
+
 def test_each_graph_is_freed_before_the_next_function_runs():
     alive = []
 

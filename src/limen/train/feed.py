@@ -65,7 +65,7 @@ def as_batches(source: Any, *, resumable: bool) -> Batches:
 
     Raises:
         UsageError: Not a source of batches; or a resumable run with a DataLoader that shuffles
-            by the global random state.
+            by the global random state, also inside batches that can tell (`require_resumable`).
     """
     if isinstance(source, list | tuple):
         return Cycled(source)
@@ -79,6 +79,8 @@ def as_batches(source: Any, *, resumable: bool) -> Batches:
     if isinstance(source, Mapping | str):
         pass
     elif hasattr(source, "__getitem__"):
+        if resumable and hasattr(source, "require_resumable"):
+            source.require_resumable()
         return source
     elif isinstance(source, Iterable):
         return Replayed(source)

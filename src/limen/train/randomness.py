@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def random_state(params: Iterable[Tensor] = ()) -> dict[str, Any]:
@@ -39,3 +39,14 @@ def undisturbed() -> Iterator[None]:
         yield
     finally:
         set_random_state(before)
+
+
+@contextmanager
+def seeded(model: nn.Module, seed: int) -> Iterator[None]:
+    """Inside the block the generators of the CPU and of the model's devices start from `seed`."""
+    cuda = sorted({p.device.index for p in model.parameters() if p.is_cuda})
+    with undisturbed(), torch.random.fork_rng(devices=cuda):
+        torch.default_generator.manual_seed(seed)
+        for index in cuda:
+            torch.cuda.default_generators[index].manual_seed(seed)
+        yield

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from limen._core.errors import UsageError, nearest
 from limen.algebra.vector import ParamVector
+from limen.train import ranks
 from limen.train.losses import Back, Loss, in_order, is_logged
 from limen.train.protocols import Share
 
@@ -18,8 +19,9 @@ def whole(_name: str) -> float:
 class Weighted:
     """The gradient of `sum_k weight_k * loss_k`; a loss that is not named has weight 1.
 
-    Losses given as functions are evaluated, back-propagated and freed one by one, which needs the
-    memory of the largest of them and not of their sum.
+    Losses given as tensors may share one graph, so their sum is back-propagated, once. Losses given
+    as functions are evaluated, back-propagated and freed one by one, which needs the memory of the
+    largest of them and not of their sum.
 
     Args:
         weights: Weight of each named loss. Weight 0 only logs it.
@@ -69,11 +71,14 @@ class Weighted:
                     f"{sorted(losses)}; nearest: {nearest(name, losses)}"
                 )
         order = in_order(losses)
-        shared = sum(isinstance(losses[name], Tensor) for name in order)
+        graphs = [name for name in order if isinstance(losses[name], Tensor)]
+        scales = {name: self.weights.get(name, 1.0) * share(name) for name in order}
         values = {}
-        for position, name in enumerate(order, start=1):
-            scale = self.weights.get(name, 1.0) * share(name)
-            values[name] = back(losses.pop(name), scale, retain_graph=position < shared)
+        if len(graphs) > 1:
+            values = _together({name: losses.pop(name) for name in graphs}, scales, back)
+        for name in order:
+            if name in losses:
+                values[name] = back(losses.pop(name), scales[name])
         values.update({n: x.detach() for n, x in losses.items() if isinstance(x, Tensor)})
         return values
 
@@ -88,3 +93,22 @@ class Weighted:
     def __repr__(self) -> str:
         inside = ", ".join(f"{name}={weight}" for name, weight in self.weights.items())
         return f"Weighted({inside})"
+
+
+def _together(
+    losses: Mapping[str, Loss], scales: Mapping[str, float], back: Callable[..., Tensor]
+) -> dict[str, Tensor]:
+    """Pay several graphs by one pass through what they share.
+
+    Raises:
+        UsageError: A loss is no scalar.
+    """
+    tensors = {name: loss for name, loss in losses.items() if isinstance(loss, Tensor)}
+    for name, loss in tensors.items():
+        if loss.numel() != 1:
+            raise UsageError(f"loss {name!r} must be a scalar; got shape {tuple(loss.shape)}")
+    everybody = ranks.world() > 1  # every process takes part in a sharded backward
+    paid = [loss * scales[name] for name, loss in tensors.items() if scales[name] or everybody]
+    if paid:
+        back(sum(paid[1:], paid[0]), 1.0)
+    return {name: loss.detach() for name, loss in tensors.items()}

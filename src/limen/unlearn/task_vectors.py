@@ -12,12 +12,12 @@ from limen.algebra.vector import ParamVector
 from limen.train import ranks
 from limen.train.fit import fit
 from limen.train.loop import Loop
+from limen.train.randomness import seeded
 from limen.unlearn.encode import require_fit
 from limen.unlearn.pairing import permutation
 from limen.unlearn.retain.nll import NLL
 from limen.unlearn.step import Step
 from limen.unlearn.task import Task
-from limen.unlearn.training import seeded
 
 
 def task_vectors(

@@ -1,7 +1,7 @@
 """How to train a forgetting, in one place for the function, the command and the recipes."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from limen.train.fit import fit
 from limen.train.loop import Loop
 from limen.train.primal_dual import PrimalDual
 from limen.train.protocols import Callback
-from limen.train.randomness import undisturbed
+from limen.train.randomness import seeded
 from limen.train.rectify import Rectify
 from limen.train.state import State
 from limen.train.weighted import Weighted
@@ -372,14 +372,3 @@ class Training:
             f"steps of lr={self.lr:g} round away for {share:.0%} of the trained weights; "
             f"{cure if narrow else 'take a larger --lr'}"
         )
-
-
-@contextmanager
-def seeded(model: nn.Module, seed: int) -> Iterator[None]:
-    """Inside the block the generators of the CPU and of the model's devices start from `seed`."""
-    cuda = sorted({p.device.index for p in model.parameters() if p.is_cuda})
-    with undisturbed(), torch.random.fork_rng(devices=cuda):
-        torch.default_generator.manual_seed(seed)
-        for index in cuda:
-            torch.cuda.default_generators[index].manual_seed(seed)
-        yield

@@ -11,6 +11,7 @@ from limen._core.streams import seed_for
 from limen.run.progress import say
 from limen.train.fit import fit
 from limen.train.loop import Loop
+from limen.train.randomness import seeded
 from limen.train.state import State
 from limen.unlearn.attacks.attacked import Attacked, Sides, both
 from limen.unlearn.data import Source
@@ -19,7 +20,7 @@ from limen.unlearn.precision import rounding_share
 from limen.unlearn.retain.nll import NLL
 from limen.unlearn.step import Step
 from limen.unlearn.task import Task
-from limen.unlearn.training import LOST, seeded
+from limen.unlearn.training import LOST
 
 
 @dataclass(frozen=True)
