@@ -222,3 +222,9 @@ def test_what_begins_an_assistants_turn_begins_with_one_space(spaced_tokenizer):
 def test_an_empty_response_brings_no_space(spaced_tokenizer):
     words = spaced_tokenizer()
     assert encode(words, Row("Where?", "")).ids == ids(words, "Where?")
+
+
+def test_a_tokenizer_of_whole_texts_keeps_its_response():
+    words = tokenizers.Tokenizer(tokenizers.models.WordLevel({"a": 0, "b": 1}, "a"))
+    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=words)
+    assert encode(tokenizer, Row("a", "b")).ids == [0, 1]

@@ -204,7 +204,7 @@ def _after_mark(tokenizer: "transformers.PreTrainedTokenizerBase", text: str) ->
     for mark in _MARKS:
         head, whole = _plain(tokenizer, mark), _plain(tokenizer, mark + text)
         known = head and tokenizer.unk_token_id not in head
-        if known and whole[: len(head)] == head:
+        if known and whole[: len(head)] == head and len(whole) > len(head):
             return whole[len(head) :]
     return None
 
