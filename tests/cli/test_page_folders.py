@@ -115,3 +115,18 @@ def test_rows_that_changed_under_the_same_name_make_a_new_page(limen, given, tmp
         if record["kind"] == "marked"
     ]
     assert "".join(marked["texts"][0]) == " deep and blue"
+
+
+def test_a_page_of_another_resolution_is_another_page(paged):
+    assert paged("effects").code == 0
+    ended = paged("effects", by="token")
+    assert ended.code == 2
+    assert 'by was "layer" there and is "token" now' in ended.err
+
+
+def test_a_specification_that_is_none_is_refused(paged, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "spec.json").write_text("[]")
+    ended = paged("judge")
+    assert ended.code == 2
+    assert "must not be a run's folder" in ended.err

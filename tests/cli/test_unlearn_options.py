@@ -222,3 +222,9 @@ def test_every_setting_of_a_training_has_an_option(verb):
     known = _options(typer.main.get_command(app), ["unlearn", verb])
     assert {field.name for field in fields(Training)} <= known.keys()
     assert known["retain"][0] == "--retain-loss"
+
+
+@pytest.mark.parametrize("typed", ["batch=8.jsonl", "runs/dir batch=8"])
+def test_what_the_user_typed_is_left_as_it_is(typed):
+    said = in_options(f"{typed} must fit batch=3", {"batch": ("--batch", "")}, typed=[typed])
+    assert said == f"{typed} must fit --batch 3"

@@ -350,7 +350,15 @@ def test_a_direction_of_another_model_is_refused(model, task):
 
 
 @pytest.mark.parametrize(
-    "answer", [" na\u00efve \u20ac\u2603!", " \U0001f600\U0001f601", " x\ufffdy", " \u20ac" * 20]
+    "answer",
+    [
+        " na\u00efve \u20ac\u2603!",
+        " \U0001f600\U0001f601",
+        " x\ufffdy",
+        " \u20ac" * 20,
+        "\u65e5\u672c\u8a9e" * 9,
+        "a" * 31 + "\u65e5\u672c",
+    ],
 )
 def test_tokens_join_to_the_answer_though_they_cut_its_characters(answer, toy, tokenizer):
     rows = [{"prompt": "q", "response": answer}]

@@ -283,7 +283,7 @@ def test_one_pass_in_the_cache_serves_every_metric_of_the_row(llama, tokenizer, 
 
 @pytest.mark.parametrize(
     "options",
-    [{"eos": True}, {"k": 0.2}, {"compat": "open-unlearning"}, {"template": "plain"}],
+    [{"eos": True}, {"k": 0.2}, {"compat": "open-unlearning"}],
 )
 def test_another_setting_goes_forward_again(llama, tokenizer, rows, tmp_path, options):
     evaluate(llama, tokenizer, rows, cache=tmp_path)
@@ -379,7 +379,7 @@ def test_forget_quality_takes_only_truth_ratios(found):
 
 @pytest.mark.parametrize(
     ("setting", "value"),
-    [("template", "plain"), ("eos", True), ("compat", "open-unlearning"), ("k", 0.2)],
+    [("template", "chat"), ("eos", True), ("compat", "open-unlearning"), ("k", 0.2)],
 )
 def test_what_was_measured_in_other_ways_is_not_compared(found, setting, value):
     other = Evaluation(found.values, {**found.settings, setting: value})
@@ -401,3 +401,18 @@ def test_a_generator_of_rows_is_measured_like_a_list(learnt, tokenizer, rows):
         whole = evaluate(learnt, tokenizer, given, metrics=["loss"])
         lazy = evaluate(learnt, tokenizer, (row for row in given), metrics=["loss"])
         np.testing.assert_array_equal(lazy["loss"], whole["loss"])
+
+
+def test_other_rows_have_no_forget_quality(learnt, tokenizer, whole):
+    one, other = (evaluate(learnt, tokenizer, part) for part in (whole[:3], whole[:2]))
+    with pytest.raises(UsageError, match="both must be measured with the same content"):
+        one.forget_quality(other)
+    assert one.forget_quality(one) == 1.0
+
+
+def test_auto_is_what_it_comes_to(learnt, tokenizer, rows):
+    auto, plain = (
+        evaluate(learnt, tokenizer, rows[:2], template=t, metrics=["loss"])
+        for t in ("auto", "plain")
+    )
+    assert auto.settings == plain.settings

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from limen._core.errors import UsageError
+from limen._core.errors import UsageError, WorkError
 from limen.unlearn.data import Row
 from limen.unlearn.encode import Encoded, encode_all
 from limen.unlearn.generate import generate
@@ -123,3 +123,11 @@ def test_least_lengths_and_forbidden_tokens_are_not_obeyed(learnt, tokenizer, ro
     assert generate(shipped, tokenizer, rows[:2], new_tokens=12) == expected
     assert shipped.generation_config is config
     assert config.suppress_tokens == [first]
+
+
+def test_a_model_whose_output_is_no_number_says_nothing(toy, tokenizer):
+    model = toy("llama")
+    with torch.no_grad():
+        model.lm_head.weight.fill_(torch.nan)
+    with pytest.raises(WorkError, match="the model's output is not a number"):
+        generate(model, tokenizer, PROMPTS, new_tokens=2)

@@ -12,7 +12,7 @@ import typer
 from rich.markup import escape
 
 from limen import __version__
-from limen._core.errors import InterruptedRun, LimenError, nearest
+from limen._core.errors import InterruptedRun, LimenError, UsageError, nearest
 from limen.cli import catalogue, demo, recipes, unlearn
 from limen.cli.named import in_options
 from limen.run.progress import console, say, talk
@@ -82,13 +82,20 @@ def ending(arguments: list[str]) -> int:
     except _WrongUse as wrong:
         return _end(_usage(wrong, arguments), 2)
     except LimenError as failure:
-        return _end(in_options(str(failure), _options(command, arguments)), failure.exit_code)
+        return _end(_told(failure, command, arguments), failure.exit_code)
     except Exception as failure:  # noqa: BLE001  the last resort, which says where to look
         if os.environ.get("LIMEN_TRACEBACK"):
             traceback.print_exc()
         kind = type(failure).__name__
         return _end(f"unexpected {kind}: {failure} (LIMEN_TRACEBACK=1 shows where)", 1)
     return 0
+
+
+def _told(failure: LimenError, command: Any, arguments: list[str]) -> str:
+    """The sentence of an error; where the user must change something, in the command's words."""
+    if failure.exit_code != UsageError.exit_code:
+        return str(failure)
+    return in_options(str(failure), _options(command, arguments), typed=arguments)
 
 
 def _options(command: Any, arguments: list[str]) -> dict[str, tuple[str, str]]:

@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any
@@ -113,7 +113,9 @@ def _made(name: str, settings: dict[str, Any], package: str, *, option: str) -> 
 _SETTING = re.compile(r"(?<![\w.=/-])([A-Za-z_]\w*)=(True\b|False\b|None\b|(?=\S))")
 
 
-def in_options(sentence: str, options: Mapping[str, tuple[str, str]]) -> str:
+def in_options(
+    sentence: str, options: Mapping[str, tuple[str, str]], *, typed: Sequence[str] = ()
+) -> str:
     """A sentence about a function's arguments, in the words of the command that called it.
 
     `lr=0.0` becomes `--lr 0.0`, `rectify=False` its `--no-rectify`, `retain=None` `no
@@ -123,7 +125,19 @@ def in_options(sentence: str, options: Mapping[str, tuple[str, str]]) -> str:
     Args:
         sentence: An error's.
         options: What turns each argument on, and what off (empty where nothing does), by name.
+        typed: Words of the command line, which are left as they are: names of files, say.
     """
+    hidden = {f"\0{i}\0": word for i, word in enumerate(typed) if "=" in word}
+    for mark, word in hidden.items():
+        sentence = sentence.replace(word, mark)
+    sentence = _told(sentence, options)
+    for mark, word in hidden.items():
+        sentence = sentence.replace(mark, word)
+    return sentence
+
+
+def _told(sentence: str, options: Mapping[str, tuple[str, str]]) -> str:
+    """Settings outside brackets as options; what begins with one was written for the command."""
     if sentence.startswith("--"):
         return sentence
 

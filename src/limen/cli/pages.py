@@ -12,7 +12,7 @@ from limen.run.folder import RunFolder
 from limen.run.progress import say
 from limen.run.store import read_json
 
-IDLE = {"into", "by", "batch", "device", "threads", "as_json"}
+IDLE = {"into", "batch", "threads", "as_json"}
 """Options that decide no number of a page."""
 VERBS = ("unlearn judge", "unlearn effects", "unlearn attack")
 
@@ -32,7 +32,7 @@ class PageFolder:
         """
         file = self.path / "spec.json"
         noted = read_json(file) if file.is_file() else self.spec
-        if noted.get("kind") not in VERBS:
+        if not isinstance(noted, dict) or noted.get("kind") not in VERBS:
             raise UsageError(
                 f"--into {self.path} must not be a run's folder, whose page would be replaced"
             )

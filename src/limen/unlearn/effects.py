@@ -368,13 +368,15 @@ def _pieces(tokenizer: "transformers.PreTrainedTokenizerBase", ids: list[int]) -
     def decoded(start: int, end: int) -> str:
         return str(tokenizer.decode(ids[start:end], clean_up_tokenization_spaces=False))
 
-    whole, start, found = "", 0, []
+    whole, start, border, found = "", 0, 0, []
     for end in range(1, len(ids) + 1):
         text = decoded(start, end)
         ready = text if end == len(ids) else text.rstrip(BROKEN)
         found.append(ready[len(whole) :])
         whole = ready
-        if ready == text and end - start >= WINDOW:
-            start = end - 1  # one token before, so that the next one keeps its space
-            whole = decoded(start, end)
+        if ready == text:
+            if end - start >= WINDOW:
+                start = border  # whole characters before, so that the next token keeps its space
+                whole = decoded(start, end)
+            border = end
     return tuple(found)

@@ -1,5 +1,7 @@
 """Every score of a set of rows and their variants, from one pass, with intervals."""
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,8 +114,9 @@ class Evaluation:
                 with other options.
         """
         _require_one_of(by, _RATIOS)
-        self._require_alike(retrained, by)
-        return forget_quality(self[by], retrained[by])
+        mine, theirs = self[by], retrained[by]
+        self._require_alike(retrained, by, "content")
+        return forget_quality(mine, theirs)
 
     def privleak(
         self, holdout: "Evaluation | None", *, by: str = "min_k", reference: float = 0.5
@@ -137,13 +140,14 @@ class Evaluation:
             self._require_alike(holdout, by)
         return privleak(self[by], None if holdout is None else holdout[by], reference)
 
-    def _require_alike(self, other: "Evaluation", by: str) -> None:
+    def _require_alike(self, other: "Evaluation", by: str, *more: str) -> None:
         """Refuse to compare what was measured in other ways; what is not noted is not compared.
 
         Raises:
             UsageError: A setting that the metric depends on differs.
         """
-        for name in ("template", "eos", "compat", *(["k"] if by.startswith("min_k") else [])):
+        share = ["k"] if by.startswith("min_k") else []
+        for name in ("template", "eos", "compat", *share, *more):
             held = [it.settings[name] for it in (self, other) if name in it.settings]
             if len(held) == 2 and held[0] != held[1]:
                 raise UsageError(
@@ -229,7 +233,7 @@ def evaluate(
     require_share(k)
     conventions = CONVENTIONS[compat]
     settings = {
-        "template": template,
+        "template": _resolved(tokenizer, template),
         "eos": conventions.eos if eos is None else eos,
         "k": k,
         "compat": compat,
@@ -254,7 +258,19 @@ def evaluate(
     else:
         found = cached(cache, model, content={**content, **settings}, compute=compute)
     seen = Seen(deck.own(found), deck.variants(found), conventions)
-    return Evaluation({name: METRICS[name].formula(seen) for name in names}, settings)
+    kept = {**settings, "content": _digest(content)}
+    return Evaluation({name: METRICS[name].formula(seen) for name in names}, kept)
+
+
+def _resolved(tokenizer: "transformers.PreTrainedTokenizerBase | None", template: str) -> str:
+    """What "auto" comes to with this tokenizer."""
+    if template != "auto":
+        return template
+    return "chat" if tokenizer is not None and tokenizer.chat_template else "plain"
+
+
+def _digest(content: object) -> str:
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 
 def _require_one_of(by: str, known: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from limen._core.errors import UsageError
+from limen._core.errors import UsageError, WorkError
 from limen._core.optional import require
 from limen.run.progress import progress
 from limen.train.modes import in_mode
@@ -131,9 +131,26 @@ def _greedy(
     plainly = _plainly(ends, pad=pad, room=room)
     with _shipped_with(model, plainly):
         out: Tensor = model.generate(
-            input_ids=ids, attention_mask=attention, generation_config=plainly
+            input_ids=ids,
+            attention_mask=attention,
+            generation_config=plainly,
+            logits_processor=[_require_numbers],
         )
     return [_until(line, ends) for line in out[:, longest:].tolist()]
+
+
+def _require_numbers(_ids: Tensor, scores: Tensor) -> Tensor:
+    """Refuse nan, of which the likeliest token is none.
+
+    Raises:
+        WorkError: The model's output is not a number.
+    """
+    if not scores.amax(-1).isfinite().all():
+        raise WorkError(
+            "the model's output is not a number; its weights are broken, or too large for their "
+            "type"
+        )
+    return scores
 
 
 def _ends(model: Any, tokenizer: "transformers.PreTrainedTokenizerBase") -> list[int]:

@@ -333,9 +333,8 @@ class Training:
     def _tell_memory(self, model: nn.Module, task: Task) -> None:
         try:
             say(f"memory of a step: {self.memory(model, task)}")
-        except (WorkError, RuntimeError) as unknown:  # some kernels cannot be played through
-            why = str(unknown).splitlines()[0]
-            say(f"memory of a step cannot be estimated for {type(model).__name__}: {why}")
+        except WorkError as unknown:  # some kernels cannot be played through
+            say(str(unknown))
 
     def _stopping(self, callbacks: Sequence[Callback], task: Task) -> list[Callback]:
         """The watchers, with one that ends the run where it is asked for and not there."""

@@ -175,5 +175,5 @@ def test_a_judgement_in_a_file_says_how_it_was_made(tmp_path):
     (tmp_path / "old.json").write_text(
         '{"benchmark": "X", "values": {}, "rows": {}, "protocol": ""}'
     )
-    with pytest.raises(UsageError, match="must be a saved judgement"):
+    with pytest.raises(UsageError, match="saved by an earlier version"):
         Judgement.read(tmp_path / "old.json")

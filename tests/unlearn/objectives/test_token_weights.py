@@ -265,7 +265,8 @@ def test_a_weight_is_known_by_its_name():
 
 def test_a_weight_without_a_name_is_known_by_what_it_says_of_itself():
     half = functools.partial(rise, log_q=torch.zeros(()))
-    assert repr(TokenWeight(half)) == f"TokenWeight(weight={half!r}, needs_reference=False)"
+    said = "rise of [[], [['log_q', ['torch.float32', 0.0]]]]"
+    assert repr(TokenWeight(half)) == f"TokenWeight(weight={said}, needs_reference=False)"
 
 
 def powered(exponent):
@@ -284,3 +285,46 @@ def test_a_function_goes_by_its_name():
 
 def known_best(log_p, _):
     return log_p.exp()
+
+
+def defaulted(factor):
+    return lambda log_p, _, factor=factor: factor * log_p
+
+
+def closed_over(factor):
+    return lambda log_p, _: torch.tensor(factor) * log_p
+
+
+def held(tensor):
+    return lambda log_p, _: tensor * log_p
+
+
+def nested(factor):
+    return lambda log_p, _: (lambda x: factor * x)(log_p)
+
+
+def made(factor):
+    def weight(log_p, _):
+        return factor * log_p
+
+    return weight
+
+
+def parted(factor):
+    return functools.partial(weight_of, factor=factor)
+
+
+def weight_of(log_p, _, factor):
+    return factor * log_p
+
+
+@pytest.mark.parametrize("make", [defaulted, closed_over, nested, made, parted])
+def test_functions_that_compute_two_things_are_told_apart(make):
+    one, same, other = (repr(TokenWeight(make(factor))) for factor in (1.0, 1.0, 2.0))
+    assert one == same != other
+    assert " at 0x" not in one
+
+
+def test_a_tensor_that_a_weight_holds_counts_by_its_content():
+    one, other = (repr(TokenWeight(held(torch.tensor([x])))) for x in (1.0, 2.0))
+    assert one == repr(TokenWeight(held(torch.tensor([1.0])))) != other

@@ -19,7 +19,8 @@ def chunks(
 
     The tokens that the tokenizer puts around a text count. Where one token would be left over, the
     piece before gives it one of its own, or, if it has only two, takes it in. At a cut inside a
-    word a tokenizer may find other tokens than in the whole text.
+    word a tokenizer may find other tokens than in the whole text. A tokenizer that begins every
+    text with a space counts one leading space of a piece as that space.
 
     Args:
         tokenizer: A fast tokenizer.
@@ -59,7 +60,8 @@ def opening(tokenizer: "transformers.PreTrainedTokenizerBase", row: Row, *, toke
     """
     size = _size(tokenizer, tokens)
     starts = [*_starts(tokenizer, row.response), *[len(row.response)] * size]
-    return replace(row, response=row.response[: starts[size]])
+    end = starts[size] or next((start for start in starts if start > 0), len(row.response))
+    return replace(row, response=row.response[:end])
 
 
 def _pieces(tokenizer: "transformers.PreTrainedTokenizerBase", text: str, size: int) -> list[str]:

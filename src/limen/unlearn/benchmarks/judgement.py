@@ -95,6 +95,11 @@ class Judgement:
             UsageError: No such file, or another kind of file.
         """
         found = read_json(Path(path))
+        if isinstance(found, dict) and "benchmark" in found and "settings" not in found:
+            raise UsageError(
+                f"{path} was saved by an earlier version, which did not note how it was made; "
+                "judge the model again"
+            )
         try:
             return cls.from_dict(found)
         except (KeyError, TypeError, AttributeError, ValueError) as wrong:

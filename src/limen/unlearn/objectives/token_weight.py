@@ -16,11 +16,14 @@ log-probabilities, so that neither p = 0 nor p = 1 makes them anything but numbe
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from numbers import Real
-from typing import ClassVar
+from types import CodeType
+from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -94,18 +97,32 @@ class TokenWeight:
 
 
 def _told(function: Callable[..., object]) -> str:
-    """A function's name, and of a lambda also a digest of what it computes: two are not one."""
+    """A function's name; of one made inside another, also a digest of what it computes."""
+    if isinstance(function, partial):
+        return f"{_told(function.func)} of {_plain((function.args, function.keywords))}"
     name = getattr(function, "__qualname__", None) or repr(function)
-    code = getattr(function, "__code__", None)
-    if code is None or not name.endswith("<lambda>"):
+    if "<" not in name or not hasattr(function, "__code__"):
         return name
-    held = [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
-    content = repr((code.co_code, code.co_names, [_plain(c) for c in (*code.co_consts, *held)]))
-    return f"{name} {hashlib.sha256(content.encode()).hexdigest()[:8]}"
+    return f"{name} {hashlib.sha256(repr(_plain(function)).encode()).hexdigest()[:8]}"
 
 
-def _plain(constant: object) -> object:
-    return constant if isinstance(constant, int | float | str | bytes) else type(constant).__name__
+def _plain(held: Any) -> Any:
+    """What something is, without where it lies in memory."""
+    if isinstance(held, int | float | str | bytes | None):
+        return held
+    if isinstance(held, tuple | list | set | frozenset):
+        return [_plain(part) for part in held]
+    if isinstance(held, Mapping):
+        return [[_plain(name), _plain(value)] for name, value in held.items()]
+    if isinstance(held, CodeType):
+        return [held.co_code, held.co_names, _plain(held.co_consts)]
+    if isinstance(held, Tensor | np.ndarray):
+        return [str(held.dtype), held.tolist()]
+    if hasattr(held, "__code__"):
+        cells = [cell.cell_contents for cell in held.__closure__ or ()]
+        return _plain((held.__code__, held.__defaults__, held.__kwdefaults__, cells))
+    said = repr(held)
+    return type(held).__qualname__ if " at 0x" in said else said
 
 
 def weighted_log_p(
