@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from limen._core.lazy import lazy
 
 if TYPE_CHECKING:
-    from limen import algebra, bank, measure, report, run, train, unlearn
+    from limen import algebra, bank, measure, ood, report, run, train, unlearn
     from limen._core.errors import LimenError
     from limen.algebra.vector import ParamVector
     from limen.bank.bank import FeatureBank
@@ -40,6 +40,7 @@ __all__ = [
     "fit",
     "load",
     "measure",
+    "ood",
     "report",
     "run",
     "save",

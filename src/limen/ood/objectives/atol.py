@@ -1,0 +1,159 @@
+"""Outliers from a generator, beside inliers from the same generator that cannot meet them."""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, get_args
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from limen._core.errors import UsageError
+from limen._core.streams import torch_stream
+from limen.bank.network import Seen
+from limen.ood.objectives.losses import oe, supcon
+from limen.ood.seen import View
+from limen.ood.synth.latents import Latents
+from limen.train import ranks
+from limen.train.losses import Loss
+from limen.train.modes import in_mode
+
+LabelMode = Literal["shared", "official", "off"]
+
+
+@dataclass(frozen=True)
+class ATOL:
+    """Learns outliers that a generator makes, aligned to the inliers by generated inliers.
+
+    No outliers are needed. From two disjoint regions of latent space (`Latents`) a generator G
+    makes auxiliary inliers with the batch's own labels, and `ratio` times as many auxiliary
+    outliers:
+
+    "inlier" = mean cross-entropy over real and auxiliary inliers together;
+    "outlier" = `mean_i oe(z_i)` over auxiliary outliers;
+    "align" = `supcon` over real and auxiliary inliers, which pulls a class's real and auxiliary
+    features together, so that what is learnt of auxiliary outliers carries over to real ones.
+
+    The means are unweighted; weigh them by the combine, `limen.Weighted(align=5.0)` for what the
+    paper calls alpha. G works in eval mode without gradient. Each row passes once: real rows in
+    the step's pass, generated ones in another, the features for "align" from the same passes.
+
+    The released code takes auxiliary labels less by C in "align", so that they never equal a real
+    one and real and auxiliary rows of one class are pushed apart: `label_mode="official"`. It also
+    smooths by 0.5, draws outliers once an epoch (`resample`), passes all rows once more for
+    "align", and leaves G in train mode; the latter two are not offered. Published weight 1 for all;
+    score with MaxLogit. Logged: "kept", the share of latent draws outside the classes' regions.
+
+    Args:
+        generator: G, latents to rows of the network's inputs; on the batch's device. Where it says
+            `space = "features"` it makes features, which the head takes.
+        latents: The two regions.
+        ratio: Auxiliary outliers for each inlier, above 0.
+        label_mode: "shared"; "official"; or "off", without "align".
+        inliers: Whether to make auxiliary inliers.
+        smoothing: Share of the uniform distribution in the inliers' target, from 0 to below 1.
+        resample: Batches that share one draw of outliers; 1 draws anew for each.
+
+    Raises:
+        UsageError: A value out of range.
+
+    Reference:
+        Zheng et al., Out-of-distribution Detection Learning with Unreliable Out-of-distribution
+        Sources, NeurIPS 2023; "official" after its released code (tmlr-group/ATOL).
+
+    Example:
+        >>> from limen.ood.synth.pca import PCAGenerator
+        >>> rows, labels = torch.eye(4).repeat(2, 1), torch.tensor([0, 0, 1, 1] * 2)
+        >>> generator = PCAGenerator.fit(rows, width=2)
+        >>> latents = Latents.anchored(generator.encode(rows), labels)
+        >>> ATOL(generator, latents).label_mode
+        'shared'
+    """
+
+    generator: Callable[[Tensor], Tensor]
+    latents: Latents
+    ratio: float = 4.0
+    label_mode: LabelMode = "shared"
+    inliers: bool = True
+    smoothing: float = 0.0
+    resample: int = 1
+    forwards: ClassVar[str] = "inliers"
+    counts: ClassVar[str] = "inliers"
+    additive: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        if self.label_mode not in get_args(LabelMode):
+            modes = ", ".join(get_args(LabelMode))
+            raise UsageError(f"label_mode={self.label_mode!r} must be one of {modes}")
+        if not 0 < self.ratio < float("inf") or self.resample < 1:
+            raise UsageError(f"ratio={self.ratio} must be positive, resample={self.resample} >= 1")
+        if not 0 <= self.smoothing < 1:
+            raise UsageError(f"smoothing={self.smoothing} must lie from 0 to below 1")
+
+    def begin(self, _model: object) -> dict[str, Any]:
+        """Nothing to remember: draws depend on the batch's number alone."""
+        self.latents.outliers(1, stream=torch_stream(0, "ATOL begins"))  # fails here, if at all
+        return {}
+
+    def __call__(self, view: View) -> dict[str, Loss]:
+        """The losses of the batch's inliers and of what is generated beside them.
+
+        Args:
+            view: What the step has seen.
+
+        Returns:
+            "inlier", "outlier", "align" unless it is off, and "kept".
+
+        Raises:
+            UsageError: The latents have fewer classes than the head.
+        """
+        if len(self.latents.means) < view.head.out_features:
+            raise UsageError(
+                f"latents must have a mean for each of {view.head.out_features} classes; they have "
+                f"{len(self.latents.means)}"
+            )
+        rows = len(view.labels) if self.inliers else 0
+        made, kept = self.generated(view)
+        seen = self._seen(view, made)
+        logits = torch.cat([view.inlier.logits, seen.logits[:rows]])
+        labels = torch.cat([view.labels, view.labels[:rows]])
+        losses: dict[str, Loss] = {
+            "inlier": cross_entropy(logits, labels, label_smoothing=self.smoothing),
+            "outlier": oe(seen.logits[rows:]),
+            "kept": torch.tensor(kept),
+        }
+        if self.label_mode != "off":
+            away = view.head.out_features if self.label_mode == "official" else 0
+            groups = torch.cat([view.labels, view.labels[:rows] - away])
+            features = torch.cat([view.inlier.features, seen.features[:rows]])
+            losses["align"] = supcon(features.float(), groups)
+        return losses
+
+    @torch.no_grad()
+    def generated(self, view: View) -> tuple[Float[Tensor, "rows ..."], float]:
+        """Auxiliary inliers, if any, and outliers after them.
+
+        Args:
+            view: What the step has seen.
+
+        Returns:
+            The rows, and the share of outliers' draws that were kept.
+        """
+        batch = view.step // self.resample
+        stream = torch_stream(view.seed, "ATOL outliers", batch, ranks.rank())
+        count = max(1, round(self.ratio * len(view.labels)))
+        outside, kept = self.latents.outliers(count, stream=stream)
+        parts = [outside]
+        if self.inliers:
+            parts.insert(0, self.latents.inliers(view.labels, stream=view.stream("ATOL inliers")))
+        module = self.generator if isinstance(self.generator, nn.Module) else None
+        with in_mode(module, training=False) if module is not None else nullcontext():
+            return self.generator(torch.cat(parts).to(view.labels.device)), kept
+
+    def _seen(self, view: View, made: Tensor) -> Seen:
+        """What the network makes of generated rows, or its head of generated features."""
+        if getattr(self.generator, "space", "inputs") == "features":
+            return Seen(view.head(made), made)
+        return view.forward(made)
