@@ -80,7 +80,7 @@ def delong_paired(
     """DeLong's test of two scores on the same rows: AUROC of a minus AUROC of b.
 
     The variance is that of the differences of the shares, row by row: what is hard for both
-    scores cancels. The p-value is 2 (1 - Phi(|difference| / standard error)).
+    scores cancels. The p-value is 2 (1 - Phi(abs(difference) / standard error)).
 
     Args:
         a: Scores of the inliers and of the outliers; higher = more outlying.

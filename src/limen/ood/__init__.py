@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from limen._core.lazy import lazy
 
 if TYPE_CHECKING:
-    from limen.ood import nets, objectives, scores, synth, toy
+    from limen.ood import nets, objectives, scores, synth
     from limen.ood.adapt import AdaptiveThreshold
     from limen.ood.augment import Augment
     from limen.ood.choose import Choice, choose
@@ -116,7 +116,6 @@ __all__ = [  # noqa: RUF022  in plain order
     "save_classifier",
     "scores",
     "synth",
-    "toy",
     "train",
 ]
 __getattr__, __dir__ = lazy(__name__, __file__)

@@ -45,7 +45,7 @@ def judge(
         seed: Of the bootstrap.
 
     Returns:
-        A table with `.tradeoffs`, and with `.paired` and `.by_class` beside it.
+        The table, with `tradeoffs`, and two more beside it: see `Judged`.
 
     Raises:
         UsageError: A set that is not in the bank, that is inlier and outlier at once, or with
