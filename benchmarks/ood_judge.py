@@ -38,8 +38,8 @@ from limen._core.streams import numpy_stream
 from limen.bank import head_of
 from limen.ood.nets import WRN
 
-ROUNDS, BATCH, WIDTH = 3, 250, 128
-TRAIN, ROWS, CLASSES = 2000, 1000, 10
+ROUNDS, BATCH = 3, 100
+TRAIN, ROWS, CLASSES = 400, 200, 10
 OUTLIERS = ("camera", "coins", "moon", "brick", "grass", "gravel")
 WANTED = {"limen / pytorch-ood": 0.25, "network passes for each image": 1.0}
 SCORES = [

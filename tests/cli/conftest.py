@@ -105,3 +105,15 @@ def start(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
         )
 
     return begin
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folders of tiny pictures, `model` that knows the three classes of `train`, and `other`."""
+    from ood_files import classifier, folders
+
+    home = tmp_path_factory.mktemp("pictures")
+    folders(home)
+    classifier(home / "model", home / "train", seed=0)
+    classifier(home / "other", home / "train", seed=1)
+    return home

@@ -40,7 +40,7 @@ def test_show_finds_a_name_however_it_is_written(limen, name):
 
 def test_a_name_that_two_packages_use_is_shown_from_both(limen):
     headings = re.findall(r"^limen\.\S+$", limen("show", "Step").out, re.MULTILINE)
-    assert headings == ["limen.train.Step", "limen.unlearn.Step"]
+    assert headings == ["limen.ood.Step", "limen.train.Step", "limen.unlearn.Step"]
     assert limen("show", "train.Step").out.startswith("limen.train.Step\n")
 
 

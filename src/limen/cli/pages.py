@@ -12,9 +12,9 @@ from limen.run.folder import RunFolder
 from limen.run.progress import say
 from limen.run.store import read_json
 
-IDLE = {"into", "batch", "threads", "as_json"}
+IDLE = {"into", "bank", "batch", "threads", "as_json"}
 """Options that decide no number of a page."""
-VERBS = ("unlearn judge", "unlearn effects", "unlearn attack")
+VERBS = ("unlearn judge", "unlearn effects", "unlearn attack", "ood judge")
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Records in, one self-contained page out; this floor knows no domain.
 
-A record is a small frozen dataclass (`Curves`, `Table`, `Trace`, `Grid`, `Scatter`, `Gallery`,
-`Diff`, `Marked`, `Facts`, `Section`); a `Page` puts records in order and writes one HTML file that
-asks the network for nothing.
+A record is a small frozen dataclass (`Curves`, `Table`, `Trace`, `Grid`, `Scatter`, `Histogram`,
+`Gallery`, `Diff`, `Marked`, `Facts`, `Section`); a `Page` puts records in order and writes one HTML
+file that asks the network for nothing.
 """
 
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from limen.report.facts import Facts
     from limen.report.gallery import Gallery, Picture
     from limen.report.grid import Grid
+    from limen.report.histogram import Histogram
     from limen.report.marked import Marked
     from limen.report.measured import Measured
     from limen.report.page import Page
@@ -31,6 +32,7 @@ __all__ = [
     "Facts",
     "Gallery",
     "Grid",
+    "Histogram",
     "Marked",
     "Measured",
     "Page",

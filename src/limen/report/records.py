@@ -11,6 +11,7 @@ from limen.report.diff import Diff
 from limen.report.facts import Facts
 from limen.report.gallery import Gallery
 from limen.report.grid import Grid
+from limen.report.histogram import Histogram
 from limen.report.marked import Marked
 from limen.report.scatter import Scatter
 from limen.report.table import Table
@@ -69,7 +70,7 @@ class Section:
 
 
 Record: TypeAlias = (
-    Curves | Diff | Facts | Gallery | Grid | Marked | Scatter | Section | Table | Trace
+    Curves | Diff | Facts | Gallery | Grid | Histogram | Marked | Scatter | Section | Table | Trace
 )
 
 _KINDS: dict[str, type[Record]] = {record.kind: record for record in get_args(Record)}

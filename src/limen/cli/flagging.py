@@ -1,0 +1,214 @@
+"""The work behind `limen ood threshold` and `limen ood score`; imported only when there is some."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np  # before torch, whose C code imports it and swallows Ctrl-C
+import torch
+from torch import nn
+
+from limen._core.errors import UsageError
+from limen.bank.bank import FeatureBank
+from limen.cli.classifiers import Seer
+from limen.cli.pictures import Reading, bare, renumbered, scattered
+from limen.cli.separating_records import called
+from limen.measure.threshold import Threshold
+from limen.ood.data import Images, require_apart
+from limen.ood.detector import Detector
+from limen.ood.scores.protocol import fits, fitted, name_of, scored
+from limen.report import Table
+from limen.report.table import Cell
+from limen.run.files import load as loaded
+from limen.run.files import save
+from limen.run.progress import say
+
+ROWS, TRAIN = "rows", "train"
+FILE = "detector.safetensors"
+"""A detector's, in a folder."""
+
+
+def place_of(into: Path) -> Path:
+    """The detector's file: the one named, or `FILE` in the folder named.
+
+    Raises:
+        UsageError: A file that is no detector's stands there.
+    """
+    path = into / FILE if into.is_dir() or not into.suffix else into
+    if path.exists() and not _is_detector(path):
+        raise UsageError(f"--into {path} holds something else than a detector; name another file")
+    return path
+
+
+def check_alpha(alpha: float) -> None:
+    """Refuse a share that no threshold can keep.
+
+    Raises:
+        UsageError: It is not between 0 and 1.
+    """
+    if not 0 < alpha < 1:
+        raise UsageError(f"--alpha {alpha} must lie between 0 and 1")
+
+
+def check_onnx(onnx: Path | None, seer: Seer, *, per_class: bool) -> None:
+    """Refuse what no ONNX file can be written of.
+
+    Raises:
+        UsageError: A classifier that is an ONNX file itself, thresholds by class, or a file name
+            without the ending.
+    """
+    if onnx is None:
+        return
+    if onnx.suffix != ".onnx":
+        raise UsageError(f"--onnx {onnx} must end in .onnx")
+    if not isinstance(seer.network, nn.Module):
+        raise UsageError("--onnx writes a classifier that train wrote; --model is an ONNX file")
+    if per_class:
+        raise UsageError("--onnx holds one threshold for all pictures; leave --per-class out")
+
+
+def detector_at(where: Path, seer: Seer) -> Detector:
+    """A detector that threshold wrote, for this classifier.
+
+    Raises:
+        UsageError: There is none, or it was made for another classifier.
+    """
+    path = where / FILE if where.is_dir() else where
+    try:
+        found = loaded(path)
+    except UsageError as wrong:
+        raise UsageError(f"--detector {wrong}") from None
+    if not isinstance(found, Detector):
+        raise UsageError(f"--detector {path} must hold a detector that 'limen ood threshold' wrote")
+    if found.model != seer.hash:
+        raise UsageError(
+            f"--detector {path} was made for another model, {found.model}, and --model "
+            f"{seer.where} is {seer.hash}; run 'limen ood threshold' for this one"
+        )
+    return found
+
+
+def threshold(
+    seer: Seer,
+    score: Any,
+    *,
+    calibration: str,
+    train: str | None,
+    alpha: float,
+    each: tuple[bool, bool],
+    reading: Reading,
+    into: Path,
+    onnx: Path | None,
+    as_json: bool,
+) -> None:
+    """Calibrate a detector, write it, print what it promises.
+
+    `each` says whether every predicted class has a threshold of its own, and whether those with
+    too few pictures take that of all.
+    """
+    pictures = reading(calibration, size=seer.size, option="--calibration")
+    Threshold(alpha=alpha).fit(np.zeros(len(pictures)))  # too few are refused before any pass
+    taught = _taught(seer, train, reading, apart={"--calibration": pictures})
+    per_class, fallback = each
+    sets = {ROWS: bare(pictures), **({TRAIN: taught} if taught is not None else {})}
+    bank = seer.bank(sets, [score])
+    detector = Detector(score=score)
+    detector.fit(
+        bank[ROWS], alpha, train=bank if taught is not None else None, per_class=per_class,
+        fallback=fallback,
+    )  # fmt: skip
+    detector.model = seer.hash
+    if onnx is not None:
+        onnx.parent.mkdir(parents=True, exist_ok=True)
+        example = torch.from_numpy(pictures.inputs[: max(2, min(len(pictures), 8))])
+        detector.attach(seer.network).export_onnx(onnx, example)
+        say(f"network, score and threshold: {onnx}")
+    save(detector, into)
+    say(f"the detector: {into}")
+    table = _promise(detector, seer)
+    print(json.dumps({**table.to_dict(), "detector": str(into)}, indent=2) if as_json
+          else f"{table.to_text()}\n{table.protocol}")  # fmt: skip
+
+
+def tell(
+    seer: Seer,
+    paths: Sequence[str],
+    *,
+    score: Any,
+    detector: Detector | None,
+    train: str | None,
+    reading: Reading,
+    as_json: bool,
+) -> None:
+    """A line for each picture: its score, whether it is flagged, the class named, its name."""
+    pictures = scattered(paths, size=seer.size, skip_bad=reading.skip_bad)
+    taught = _taught(seer, train, reading, apart={})
+    ready = score if detector is None else detector.score
+    sets = {ROWS: pictures, **({TRAIN: taught} if taught is not None else {})}
+    bank = seer.bank(sets, [ready])
+    rows = bank[ROWS]
+    if detector is None:
+        found, flags = _scores(ready, bank, fit=taught is not None), [None] * len(pictures)
+    else:
+        found, raised = detector(rows)
+        flags = raised.tolist()
+    named = np.asarray(rows.logits).argmax(axis=1)
+    for name, value, flag, number in zip(pictures.names, found, flags, named, strict=True):
+        known = called(seer.classes, number)
+        told = {"name": name, "score": float(value), "flagged": flag, "class": known}
+        print(json.dumps(told) if as_json else _line(told))
+
+
+def _line(told: dict[str, Any]) -> str:
+    marks = {True: "outlier", False: "inlier", None: "-"}
+    return f"{told['score']:.6g}\t{marks[told['flagged']]}\t{told['class']}\t{told['name']}"
+
+
+def _scores(score: Any, bank: FeatureBank, *, fit: bool) -> np.ndarray:
+    ready = score
+    if fit and fits(score):
+        ready = fitted(score, bank[TRAIN], weight=bank.weight, bias=bank.bias, layers=bank.layers)
+    return np.asarray(scored(ready, bank[ROWS]))
+
+
+def _taught(
+    seer: Seer, train: str | None, reading: Reading, *, apart: dict[str, Images]
+) -> Images | None:
+    """The training pictures, which share no file with the others.
+
+    Raises:
+        UsageError: They do, or their classes are not the model's.
+    """
+    if train is None:
+        return None
+    found = reading(train, size=seer.size, option="--train")
+    require_apart({**apart, "--train": found})
+    return renumbered(found, seer.classes, option=f"--train {train}")
+
+
+def _promise(detector: Detector, seer: Seer) -> Table:
+    """Level, count and rate for all pictures, or for each class."""
+    levels = detector.threshold
+    assert levels is not None
+    parts = {"all": levels.overall}
+    parts |= {called(seer.classes, one): found for one, found in levels.by_class.items()}
+    rows: list[list[Cell]] = [
+        [name, one.level, one.count, one.expected] for name, one in parts.items()
+    ]
+    alpha = levels.overall.alpha
+    return Table(
+        ["predicted class", "level", "calibration pictures", "expected rate of false alarms"],
+        rows,
+        title=f"{name_of(detector.score)}: flagged above the level",
+        protocol=f"Split conformal, alpha {alpha:g}: a new inlier, exchangeable with the "
+        "calibration pictures, is flagged with a probability of at most floor((n + 1) alpha) / "
+        "(n + 1), the rate shown.",
+    )
+
+
+def _is_detector(path: Path) -> bool:
+    try:
+        return isinstance(loaded(path), Detector)
+    except UsageError:
+        return False
