@@ -36,7 +36,7 @@ from limen.run.progress import say
 ALPHA = 0.05
 NEAR = ("digits 8 and 9",)
 FINE = Training(weight=0.5, steps=150, lr=0.02, batch=64, outlier_batch=128, bn="frozen")
-PLAIN = "MSP"
+PLAIN, SHOWN = "MSP", "DAL"  # shown is chosen beforehand, not by what the table says
 
 
 def section(*, quick: bool = False, seed: int = 0) -> Section:
@@ -67,7 +67,6 @@ def section(*, quick: bool = False, seed: int = 0) -> Section:
     judged = {name: _judged(one, found) for name, one in nets.items()}
     for name, one in judged.items():
         say(f"{name}: {_missed(one):.1%} of the outliers pass for digits at 5 % false alarms")
-    best = min(judged, key=lambda name: _missed(judged[name]))
     return Section(
         "Outliers",
         [
@@ -79,8 +78,8 @@ def section(*, quick: bool = False, seed: int = 0) -> Section:
                 "are compared: 5 % of the digits rejected.",
             ),
             _table(judged),
-            _hardest(judged[best], found, best),
-            _deployed(nets[best], found, best),
+            _hardest(judged[SHOWN], found, SHOWN),
+            _deployed(nets[SHOWN], found, SHOWN),
             Facts(_facts(plan, found), title="How to do it again"),
         ],
         answer=_answer(judged),
@@ -193,7 +192,7 @@ def _deployed(net: nn.Module, found: Digits, name: str) -> Table:
     return Table(
         ["set", "pictures", "flagged"],
         rows,
-        title=f"The detector that one would deploy: {name} with a conformal threshold",
+        title=f"A detector to deploy: {name} with a conformal threshold",
         protocol=f"Threshold from {len(found.calibration)} digits that nothing was trained on; at "
         f"most {ALPHA:.0%} of new digits are flagged on average, whatever the network.",
     )
