@@ -228,3 +228,19 @@ def test_every_setting_of_a_training_has_an_option(verb):
 def test_what_the_user_typed_is_left_as_it_is(typed):
     said = in_options(f"{typed} must fit batch=3", {"batch": ("--batch", "")}, typed=[typed])
     assert said == f"{typed} must fit --batch 3"
+
+
+def test_blank_targets_are_refused(limen, given, tmp_path):
+    ended = limen("unlearn", "train", *given.options(into="out", lora=2), "--lora-targets", " ")
+    assert ended.code == 2
+    assert "--lora-targets ' ' must name layers" in ended.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_adapter_alone_and_a_whole_model_are_two_runs(limen, given):
+    options = given.options(into="out", lora=2, steps=1)
+    assert limen("unlearn", "train", *options, "--no-merge").code == 0
+    assert limen("unlearn", "train", *options, "--no-merge").code == 0
+    ended = limen("unlearn", "train", *options)
+    assert ended.code == 2
+    assert "merge was false there" in ended.err

@@ -96,3 +96,8 @@ def test_a_second_adapter_and_an_empty_one_are_refused(llama, toy):
         with_lora(llama, 0)
     with pytest.raises(UsageError, match="must not carry an adapter already"):
         with_lora(with_lora(toy(), 2), 2)
+
+
+def test_a_rank_beyond_every_layer_is_refused(llama):
+    with pytest.raises(UsageError, match=r"rank=100000 must be at most \d+"):
+        with_lora(llama, 100_000)

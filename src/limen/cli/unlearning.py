@@ -132,6 +132,8 @@ def check_adapter(lora: int, targets: str | None, *, merge: bool) -> None:
     Raises:
         UsageError: So it is.
     """
+    if targets is not None and not targets.strip():
+        raise UsageError(f"--lora-targets {targets!r} must name layers, as q_proj; it is blank")
     if lora:
         return
     if targets is not None:
@@ -189,7 +191,7 @@ def forget(
 ) -> None:
     """Forget, calibrate, write; a finished run is only told again."""
     plan.check(task, model)
-    facts = settings("unlearn forget", model, task, plan=plan, keep=keep)
+    facts = settings("unlearn forget", model, task, plan=plan, merge=merge, keep=keep)
     if not _told_again(into, facts, as_json=as_json):
         unlearn.forget(
             model,
@@ -209,7 +211,7 @@ def train(
 ) -> None:
     """Train and write the model as training left it; a finished run is only told again."""
     plan.check(task, model)
-    facts = settings("unlearn train", model, task, plan=plan)
+    facts = settings("unlearn train", model, task, plan=plan, merge=merge)
     if _told_again(into, facts, as_json=as_json):
         return
     folder = RunFolder(into)

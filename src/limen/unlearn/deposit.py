@@ -22,14 +22,21 @@ from limen.unlearn.training import Training
 
 
 def settings(
-    command: str, model: nn.Module, task: Task, *, plan: Training | None = None, **more: Any
+    command: str,
+    model: nn.Module,
+    task: Task,
+    *,
+    plan: Training | None = None,
+    merge: bool = True,
+    **more: Any,
 ) -> dict[str, Any]:
-    """Everything that decides a run's numbers, for `spec.json` and the page."""
+    """Everything that decides a run's numbers and files, for `spec.json` and the page."""
     weights = next(model.parameters())
     return {
         "kind": command,
         **(plan.spec(tuple(task.guards)) if plan else {}),
         **more,
+        **({} if merge else {"merge": False}),
         "model": type(model).__name__,
         "model weights": fingerprint(model),
         "rows": task.content_hash()[:16],

@@ -119,7 +119,7 @@ def forget(
     if into is None:
         found = _run(mixing, plan, keep=keep, into=None)
         return Forgotten(model, found.tradeoff, None, found)
-    facts = settings("unlearn forget", model, task, plan=plan, keep=keep)
+    facts = settings("unlearn forget", model, task, plan=plan, merge=merge, keep=keep)
     folder = RunFolder(into)
     with folder.opened(facts):
         found = _run(mixing, plan, keep=keep, into=folder.path)

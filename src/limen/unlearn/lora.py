@@ -3,10 +3,10 @@
 import warnings
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from limen._core.errors import UsageError, nearest
 from limen._core.optional import require
@@ -34,7 +34,8 @@ def with_lora(model: Any, rank: int, *, seed: int = 0, targets: str | Sequence[s
         A PEFT model around the same weights.
 
     Raises:
-        UsageError: `rank` is below 1, the model has an adapter, or a target matches no layer.
+        UsageError: `rank` is below 1 or above what a layer has, the model has an adapter, or a
+            target matches no layer.
 
     Reference:
         Hu et al., LoRA: Low-Rank Adaptation of Large Language Models, ICLR 2022.
@@ -53,6 +54,11 @@ def with_lora(model: Any, rank: int, *, seed: int = 0, targets: str | Sequence[s
     peft = require("peft", extra="llm")
     layers = _linear(model)
     chosen = _matched(list(layers), targets)
+    most = max(min(cast("Tensor", layers[name].weight).shape) for name in chosen)
+    if rank > most:
+        raise UsageError(
+            f"rank={rank} must be at most {most}, the smaller side of the largest layer it adapts"
+        )
     config = peft.LoraConfig(
         r=rank,
         lora_alpha=2 * rank,
