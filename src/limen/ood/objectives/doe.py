@@ -42,7 +42,7 @@ class DOE:
     exposure.
 
     Under joint batch norm (`Step(bn="joint")`) an outlier is normalised beside the batch's inliers
-    in every pass, as in outlier exposure, so inliers go along and a step costs about 2.6 of its
+    in every pass, as in outlier exposure, so inliers go along and a step costs about 3 of its
     steps; under the other rules, and without batch norm, about 1.6.
 
     `mode` says where P points:
