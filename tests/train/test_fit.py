@@ -12,9 +12,9 @@ from training_toys import Watch, bits, close, grads_of, mse, net, one_loss, pair
 import limen
 from limen import Loop
 from limen._core.errors import UsageError, WorkError
+from limen.algebra.modes import in_mode
 from limen.train import Batches, Callback, Combine, Step
 from limen.train.feed import as_batches, moved
-from limen.train.modes import in_mode
 
 
 def sgd(model, lr=0.1):

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from limen.algebra.modes import in_mode
 from limen.bank.content import model_hash
 from limen.bank.grams import Grams
 from limen.bank.network import called, classifier, logits_of, name_in, observed
@@ -87,14 +88,8 @@ class TorchLooking:
         """Eval mode and no gradients; afterwards every module has its own mode back."""
         grams = self.grams
         catching: Any = nullcontext([]) if grams is None else grams.caught(self.model)
-        modes = [(module, module.training) for module in self.model.modules()]
-        self.model.eval()
-        try:
-            with torch.no_grad(), catching as self._caught:
-                yield
-        finally:
-            for module, was_training in modes:
-                module.training = was_training
+        with in_mode(self.model, training=False), torch.no_grad(), catching as self._caught:
+            yield
 
     def __call__(self, inputs: Any) -> Answer:
         """One pass, inside `ready`."""

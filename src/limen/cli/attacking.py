@@ -12,10 +12,10 @@ from limen.cli.pages import PageFolder
 from limen.cli.subjects import Adapter, Place, subject
 from limen.report import Facts, Page
 from limen.report.records import Record
+from limen.run.provenance import origin
 from limen.unlearn.attacks.attacked import Attack, Attacked
 from limen.unlearn.attacks.suite import ATTACKS, answer, gathered, records, suite, table
 from limen.unlearn.deposit import counted, settings
-from limen.unlearn.evidence import origin
 
 MODELS = 3
 """Models from which a correlation says something."""

@@ -12,6 +12,7 @@ from limen.cli.pages import PageFolder
 from limen.report import Facts, Page
 from limen.report.records import Record
 from limen.run.progress import progress
+from limen.run.provenance import origin
 from limen.unlearn.deposit import counted, settings
 from limen.unlearn.effect_records import (
     answer,
@@ -21,7 +22,6 @@ from limen.unlearn.effect_records import (
     token_records,
     token_table,
 )
-from limen.unlearn.evidence import origin
 
 BY = ("layer", "row", "token")
 

@@ -13,8 +13,8 @@ from limen.cli.pages import PageFolder
 from limen.cli.subjects import Place, subject
 from limen.report import Curves, Facts, Page, Table
 from limen.run.progress import say
+from limen.run.provenance import origin
 from limen.unlearn.deposit import counted
-from limen.unlearn.evidence import origin
 
 TAKEN = frozenset({"spec", "environment"})
 """Names of files that every folder of a page has."""

@@ -16,7 +16,6 @@ from limen.bank.content import model_hash
 from limen.cli.held_out import HeldOut, apart, by_class, headline, look, records, table
 from limen.cli.pictures import Reading, described, require_classes
 from limen.cli.scoring import Asked, FromPixels, needs_outliers, objective, score
-from limen.cli.separating_records import origin
 from limen.ood.augment import Augment
 from limen.ood.data import Images, require_apart
 from limen.ood.models import About, Classifier, load_classifier, save_classifier
@@ -25,6 +24,7 @@ from limen.ood.train import Training
 from limen.report import Facts, Page, Table, Trace
 from limen.run.folder import RunFolder
 from limen.run.progress import say
+from limen.run.provenance import origin
 
 FRESH_LR, TUNED_LR = 0.03, 0.01
 _AS_IT_IS: Any = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}

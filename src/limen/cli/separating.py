@@ -12,13 +12,14 @@ from limen._core.errors import UsageError, nearest
 from limen.cli.classifiers import Seer, load
 from limen.cli.pages import PageFolder
 from limen.cli.pictures import Reading, bare, described, renumbered, sets
-from limen.cli.separating_records import called, curves, hardest, origin
+from limen.cli.separating_records import called, curves, hardest
 from limen.measure.separation import roc
 from limen.ood.compare import compare
 from limen.ood.data import Images, require_apart
 from limen.ood.judge import judge as judged_on
 from limen.ood.judged import Judged
 from limen.report import Facts, Histogram, Page, Section, Table
+from limen.run.provenance import origin
 
 INLIERS, TRAIN = "inliers", "train"
 TAKEN = (INLIERS, TRAIN, "all")

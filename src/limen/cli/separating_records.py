@@ -9,7 +9,6 @@ from limen.measure.tradeoff import Tradeoff
 from limen.ood.data import Images
 from limen.ood.judged import Judged
 from limen.report import Curves, Gallery, Picture
-from limen.run.provenance import environment
 
 PRICE = 0.05
 """Share of inliers rejected at which curves are compared."""
@@ -69,13 +68,6 @@ def hardest(
 def called(classes: Sequence[str], number: Any) -> str:
     """A class's name, or its number where nobody knows the name."""
     return classes[int(number)] if int(number) < len(classes) else str(number)
-
-
-def origin() -> dict[str, Any]:
-    """Where the numbers come from: command, machine and versions."""
-    known = environment()
-    packages = known.pop("packages")
-    return {**known, "versions": ", ".join(f"{name} {v}" for name, v in packages.items())}
 
 
 def _picture(images: Images, row: int, caption: str) -> Picture:

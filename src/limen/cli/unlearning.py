@@ -15,7 +15,7 @@ from limen.cli.named import named
 from limen.report import Facts, Page, Table, Trace
 from limen.run.folder import RunFolder
 from limen.run.progress import say
-from limen.run.provenance import fingerprint
+from limen.run.provenance import fingerprint, origin
 from limen.train.rectify import Rectify
 from limen.unlearn.calibrate import mixed
 from limen.unlearn.deposit import (
@@ -34,7 +34,6 @@ from limen.unlearn.evidence import (
     PROTOCOL,
     SCORE_COLUMNS,
     guard_records,
-    origin,
     scores_row,
     stop_record,
 )

@@ -38,14 +38,29 @@ def tensor(name: str, values: Any, *, columns: int | None = None) -> Tensor:
         found = found.float()
     if not found.numel():
         raise UsageError(f"{name} must hold at least one row, got shape {tuple(found.shape)}")
-    if columns is not None and found.shape[-1] != columns:
-        raise UsageError(
-            f"{name} must have {columns} columns as in fit, got {found.shape[-1]}; "
-            "use outputs of the same model"
-        )
+    if columns is not None:
+        of_width(name, found, columns)
     if not torch.isfinite(found.detach().sum()):  # one pass; a sum that overflows is looked into
         _refuse_infinite(name, found)
     return found
+
+
+def of_width(name: str, rows: Tensor, columns: int) -> Tensor:
+    """`rows` themselves, which must be so wide; what `tensor` has looked at is not read again.
+
+    Raises:
+        UsageError: Another width.
+
+    Example:
+        >>> of_width("features", torch.ones(2, 3), 3).shape[0]
+        2
+    """
+    if rows.shape[-1] != columns:
+        raise UsageError(
+            f"{name} must have {columns} columns as in fit, got {rows.shape[-1]}; "
+            "use outputs of the same model"
+        )
+    return rows
 
 
 def like(scores: Tensor, values: Array) -> Array:

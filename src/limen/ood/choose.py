@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from limen._core.errors import UsageError
 from limen._core.streams import torch_stream
+from limen.algebra.modes import in_mode
 from limen.bank.network import see
 from limen.measure.separation import fpr_at_tpr
 from limen.ood.pairs import in_memory
@@ -20,7 +21,6 @@ from limen.ood.seen import Inputs
 from limen.ood.step import count
 from limen.ood.train import Training
 from limen.train.feed import moved
-from limen.train.modes import in_mode
 
 _ROWS = 512  # in one pass
 

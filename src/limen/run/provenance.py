@@ -39,6 +39,19 @@ def environment() -> dict[str, Any]:
     }
 
 
+def origin() -> dict[str, Any]:
+    """The same as facts for a page: the packages' versions in one line.
+
+    Example:
+        >>> sorted(origin())
+        ['command', 'cores', 'platform', 'python', 'threads', 'versions']
+    """
+    known = environment()
+    packages = known.pop("packages")
+    versions = ", ".join(f"{name} {version}" for name, version in packages.items())
+    return {**known, "versions": versions}
+
+
 def command() -> str:
     """The command line that started this process, as one would type it again."""
     program = Path(sys.argv[0]).name

@@ -55,14 +55,36 @@ def gaussian_tails(
     factor, failed = torch.linalg.cholesky_ex(covariance.double())
     if failed.item():
         raise UsageError("covariance must be positive definite; add a small multiple of identity")
-    width = len(mean)
-    uniform = torch.rand(select, dtype=torch.float64, generator=stream)
-    left = torch.arange(draws, draws - select, -1)
-    above = -torch.expm1((uniform.log() / left).cumsum(0)).numpy()  # P(one draw is longer)
-    lengths = torch.from_numpy(np.sqrt(chi2.isf(above, width)))
-    ways = torch.randn(select, width, dtype=torch.float64, generator=stream)
-    points = lengths[:, None] * ways / ways.norm(dim=-1, keepdim=True)
+    (points,) = normal_tails(1, len(mean), draws=draws, select=select, stream=stream)
     return (mean.double() + points.to(factor) @ factor.T).to(mean)
+
+
+def normal_tails(
+    groups: int, width: int, *, draws: int, select: int, stream: torch.Generator
+) -> Float[Tensor, "{groups} {select} {width}"]:
+    """For each group the `select` longest of `draws` standard normal vectors, longest first.
+
+    Args:
+        groups: How many times.
+        width: Length of a vector.
+        draws: As for `gaussian_tails`; so are all that follow.
+        select: Likewise.
+        stream: Likewise.
+
+    Returns:
+        The vectors, float64.
+
+    Example:
+        >>> stream = torch.Generator().manual_seed(0)
+        >>> tuple(normal_tails(3, 5, draws=100, select=2, stream=stream).shape)
+        (3, 2, 5)
+    """
+    uniform = torch.rand(groups, select, dtype=torch.float64, generator=stream)
+    left = torch.arange(draws, draws - select, -1)
+    above = -torch.expm1((uniform.log() / left).cumsum(-1)).numpy()  # P(one draw is longer)
+    lengths = torch.from_numpy(np.sqrt(chi2.isf(above, width)))
+    ways = torch.randn(groups, select, width, dtype=torch.float64, generator=stream)
+    return lengths[..., None] * ways / ways.norm(dim=-1, keepdim=True)
 
 
 class Kept(NamedTuple):

@@ -13,13 +13,13 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from limen._core.errors import UsageError
+from limen.algebra.modes import in_mode
 from limen.algebra.shards import reshard
 from limen.run.folder import held
 from limen.train import ranks
 from limen.train.checkpoint import stateful
 from limen.train.feed import as_batches
 from limen.train.loop import Loop
-from limen.train.modes import in_mode
 from limen.train.protocols import Callback, Combine, Step
 from limen.train.running import Running
 from limen.train.state import State

@@ -13,7 +13,7 @@ from limen.report.measured import Measured
 from limen.report.records import Record
 from limen.report.table import Cell, Table
 from limen.report.trace import Trace
-from limen.run.provenance import environment
+from limen.run.provenance import origin
 from limen.unlearn.early_stop import EarlyStop
 from limen.unlearn.effect_records import trace_records
 from limen.unlearn.outcome import Kept, Outcome
@@ -203,11 +203,3 @@ def _bent(rectified: Sequence[Outcome]) -> tuple[str, str]:
     if on_update == {False}:
         return "the gradients", "the gradient"
     return "gradient, or step on the update, and the retain gradient", "the gradient or the step"
-
-
-def origin() -> dict[str, Any]:
-    """Where the numbers come from: command, machine and versions, as facts for a page."""
-    known = environment()
-    packages = known.pop("packages")
-    versions = ", ".join(f"{name} {version}" for name, version in packages.items())
-    return {**known, "versions": versions}

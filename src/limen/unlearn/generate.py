@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from limen._core.errors import UsageError, WorkError
 from limen._core.optional import require
+from limen.algebra.modes import in_mode
 from limen.run.progress import progress
-from limen.train.modes import in_mode
 from limen.unlearn.data import Row
 from limen.unlearn.encode import context_length, encode_all, require_fit
 

@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from limen._core.errors import UsageError, WorkError, nearest
-from limen.train.modes import in_mode
+from limen.algebra.modes import in_mode
 from limen.unlearn.activation_checkpointing import activation_checkpointing
 
 STATES = {"adamw": 2, "sgd": 0}

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from limen.algebra.modes import in_mode
 from limen.measure.tradeoff import Point, Tradeoff
 from limen.report.diff import Answer
-from limen.train.modes import in_mode
 from limen.unlearn.calibrate import trace_out
 from limen.unlearn.early_stop import EarlyStop
 from limen.unlearn.effect_trace import EffectTrace

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from limen._core.errors import UsageError
+from limen.algebra.modes import in_mode
 from limen.algebra.shifted import placed
 from limen.algebra.vector import ParamVector
 from limen.train import ranks
-from limen.train.modes import in_mode
 from limen.unlearn.retain.top import Top, top
 from limen.unlearn.tokens import Tokens, answer_log_probs, predicting
 

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from limen._core.errors import UsageError
 from limen.algebra.effect import directional
+from limen.algebra.modes import in_mode
 from limen.algebra.shards import reshard
 from limen.algebra.vector import ParamVector
 from limen.train.ghost import ghost_products
 from limen.train.losses import Back, Loss, in_order
-from limen.train.modes import in_mode
 from limen.unlearn.encode import Encoded
 from limen.unlearn.pairing import Pair
 from limen.unlearn.refusals import TURNS

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from limen._core.errors import UsageError
+from limen.algebra.modes import in_mode
 from limen.train.losses import Loss
-from limen.train.modes import in_mode
 from limen.unlearn.objectives.ga import GA
 from limen.unlearn.objectives.within import require_loss
 from limen.unlearn.pairing import Pair

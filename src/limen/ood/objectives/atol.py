@@ -12,13 +12,13 @@ from torch.nn.functional import cross_entropy
 
 from limen._core.errors import UsageError
 from limen._core.streams import torch_stream
+from limen.algebra.modes import in_mode
 from limen.bank.network import Seen
 from limen.ood.objectives.losses import oe, supcon
 from limen.ood.seen import View
 from limen.ood.synth.latents import Latents
 from limen.train import ranks
 from limen.train.losses import Loss
-from limen.train.modes import in_mode
 
 LabelMode = Literal["shared", "official", "off"]
 

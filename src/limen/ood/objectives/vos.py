@@ -3,15 +3,14 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.stats import chi2
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from limen._core.errors import UsageError
 from limen.ood.seen import View
+from limen.search.tails import normal_tails
 from limen.train.losses import Loss
 
 
@@ -112,22 +111,11 @@ class VOS:
         centred = (queue.double() - means[:, None]).flatten(0, 1)
         covariance = centred.T @ centred / len(centred)
         covariance.diagonal().add_(self.ridge)
-        points = self._tails(len(means), means.shape[1], stream).to(means)
+        points = normal_tails(*means.shape, draws=self.draws, select=self.select, stream=stream).to(
+            means
+        )
         found = means[:, None] + points @ torch.linalg.cholesky(covariance).T
         return found.flatten(0, 1).to(queue)
-
-    def _tails(self, classes: int, width: int, stream: torch.Generator) -> Tensor:
-        """The `select` longest of `draws` standard normal vectors, without drawing the others.
-
-        Their squared lengths are the largest order statistics of chi-squared draws, their
-        directions are uniform.
-        """
-        uniform = torch.rand(classes, self.select, dtype=torch.float64, generator=stream)
-        left = torch.arange(self.draws, self.draws - self.select, -1)
-        above = -torch.expm1((uniform.log() / left).cumsum(-1)).numpy()  # P(a draw is longer)
-        lengths = torch.from_numpy(np.sqrt(chi2.isf(above, width)))
-        ways = torch.randn(classes, self.select, width, dtype=torch.float64, generator=stream)
-        return lengths[..., None] * ways / ways.norm(dim=-1, keepdim=True)
 
     def _remember(self, view: View, *, classes: int) -> None:
         """The newest features of each class take the places of its oldest."""

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 from limen._core.errors import UsageError
-from limen.measure.arrays import Array, like, tensor
+from limen.measure.arrays import Array, like
 from limen.ood.scores.energy import energy
 from limen.ood.scores.head import head
 from limen.ood.scores.kept import Kept
@@ -87,9 +87,7 @@ class ASH(Kept):
         Raises:
             UsageError: Not fitted; another width, not finite, or no activations.
         """
-        x = tensor("features", features)
-        weight, bias = self._held("weight", "bias", to=x)
-        x = tensor("features", x, columns=weight.shape[1])
+        x, weight, bias = self._at_head(features)
         values, columns = largest(x, self.percentile)
         if self.variant == "b":
             values = (x.sum(1, keepdim=True) / values.shape[1]).expand_as(values)

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import linear
 
-from limen.measure.arrays import Array, like, tensor
+from limen.measure.arrays import Array, like
 from limen.ood.scores.energy import energy
 from limen.ood.scores.head import head
 from limen.ood.scores.kept import Kept
@@ -89,7 +89,5 @@ class DICE(Kept):
         Raises:
             UsageError: Not fitted; another width, or not finite.
         """
-        x = tensor("features", features)
-        weight, bias = self._held("weight", "bias", to=x)
-        x = tensor("features", x, columns=weight.shape[1])
+        x, weight, bias = self._at_head(features)
         return like(energy(linear(x, weight, bias)), features)

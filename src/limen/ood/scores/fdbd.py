@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from limen.measure.arrays import Array, like, tensor
+from limen.measure.arrays import Array, like, of_width, tensor
 from limen.ood.scores.head import head
 from limen.ood.scores.kept import Kept
 from limen.ood.scores.sharing import moments_of
@@ -80,7 +80,7 @@ class FDBD(Kept):
         """
         x = tensor("features", features)
         mean, apart = self._held("mean", "apart", to=x.device)
-        x = tensor("features", x, columns=len(mean)).double()
+        x = of_width("features", x, len(mean)).double()
         z = tensor("logits", logits, columns=len(apart)).double()
         largest, guess = z.max(1)
         boundary = ((largest[:, None] - z) / apart[guess]).sum(1) / (z.shape[1] - 1)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from limen._core.errors import UsageError
 from limen._core.streams import torch_stream
-from limen.measure.arrays import Array, like, tensor
+from limen.measure.arrays import Array, like, of_width, tensor
 from limen.measure.moments import chunks
 from limen.ood.scores.kept import Kept
 
@@ -111,7 +111,7 @@ class Gram(Kept):
         """
         z, g = tensor("logits", logits), tensor("grams", grams)
         low, expected = self._held("low", "expected", to=g.device)
-        z, g = tensor("logits", z, columns=len(low)), tensor("grams", g, columns=low.shape[1])
+        z, g = of_width("logits", z, len(low)), of_width("grams", g, low.shape[1])
         return like((self._deviations(z.argmax(1), g) / expected).sum(1), logits)
 
     def _deviations(self, guess: Tensor, grams: Tensor) -> Tensor:

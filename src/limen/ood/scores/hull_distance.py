@@ -8,7 +8,7 @@ from jaxtyping import Float, Integer
 from torch import Tensor
 
 from limen._core.errors import UsageError
-from limen.measure.arrays import Array, class_labels, like, tensor
+from limen.measure.arrays import Array, class_labels, like, of_width, tensor
 from limen.measure.hull import Hull
 from limen.ood.scores.kept import Kept
 from limen.ood.scores.sharing import moments_of
@@ -102,6 +102,6 @@ class HullDistance(Kept):
         """
         x = tensor("features", features).detach()
         mean, basis, points, names = self._held("mean", "basis", "points", "classes", to=x.device)
-        seen = (tensor("features", x, columns=len(mean)).double() - mean) @ basis
+        seen = (of_width("features", x, len(mean)).double() - mean) @ basis
         hulls = [Hull(points[names == name]) for name in names.unique()]
         return like(torch.stack([hull.distance(seen) for hull in hulls]).amin(0), features)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from limen._core.errors import UsageError
+from limen.measure.arrays import of_width, tensor
 
 Found = TypeVar("Found", bound="Kept")
 
@@ -43,6 +44,12 @@ class Kept:
         """Fitted tensors on a device, or also in the precision of a tensor."""
         self._refuse_unfitted()
         return tuple(getattr(self, name).to(to) for name in names)
+
+    def _at_head(self, features: Any) -> tuple[Tensor, Tensor, Tensor]:
+        """Features, and the last layer's weight and bias in their place and precision."""
+        x = tensor("features", features)
+        weight, bias = self._held("weight", "bias", to=x)
+        return of_width("features", x, weight.shape[1]), weight, bias
 
     def _refuse_unfitted(self) -> None:
         if any(getattr(self, f.name) is None for f in _fields(self) if not f.init):

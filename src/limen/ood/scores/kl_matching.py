@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from limen.measure.arrays import Array, like, tensor
+from limen.measure.arrays import Array, like, of_width, tensor
 from limen.ood.scores.kept import Kept
 
 
@@ -72,7 +72,7 @@ class KLMatching(Kept):
         """
         z = tensor("logits", logits)
         (typical,) = self._held("typical", to=z.device)
-        log_p = tensor("logits", z, columns=typical.shape[1]).double().log_softmax(-1)
+        log_p = of_width("logits", z, typical.shape[1]).double().log_softmax(-1)
         log_d = typical.clamp(min=torch.finfo(torch.float64).tiny).log()
         p = log_p.exp()
         kl = (p * log_p).sum(-1) - (p @ log_d.T).amax(-1)

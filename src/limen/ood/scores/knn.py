@@ -10,7 +10,7 @@ from torch.nn.functional import normalize
 
 from limen._core.errors import UsageError
 from limen._core.optional import require
-from limen.measure.arrays import Array, like, tensor
+from limen.measure.arrays import Array, like, of_width, tensor
 from limen.measure.moments import chunks
 from limen.ood.scores.kept import Kept
 from limen.ood.scores.nearest import best
@@ -100,7 +100,7 @@ class KNN(Kept):
         """
         x = tensor("features", features)
         mean, points, half = self._held("mean", "points", "half", to=x.device)
-        x = tensor("features", x, columns=len(mean)).to(mean)
+        x = of_width("features", x, len(mean)).to(mean)
         queries = (normalize(x) if self.normalise else x) - mean
         low, high = max(0, self.k - 1 - SLACK), min(self.k + SLACK, len(points))
         if self.engine == "faiss":

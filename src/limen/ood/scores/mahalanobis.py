@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Integer
 from torch import Tensor
 
-from limen.measure.arrays import Array, like, tensor
+from limen.measure.arrays import Array, like, of_width, tensor
 from limen.measure.moments import Moments, chunks, squared_distances, whitening
 from limen.ood.scores.kept import Kept
 from limen.ood.scores.sharing import moments_of
@@ -81,7 +81,7 @@ class Mahalanobis(Kept):
         """
         x = tensor("features", features)
         known = self._held("origin", "white", "centres", to=x.device)
-        x = tensor("features", x, columns=len(known[0]))
+        x = of_width("features", x, len(known[0]))
         return like(nearest_class(x, known), features)
 
 

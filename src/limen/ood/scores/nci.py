@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from limen._core.errors import UsageError
-from limen.measure.arrays import Array, like, tensor
+from limen.measure.arrays import Array, like, of_width, tensor
 from limen.ood.scores.head import head
 from limen.ood.scores.kept import Kept
 from limen.ood.scores.sharing import moments_of
@@ -87,7 +87,7 @@ class NCI(Kept):
         """
         x = tensor("features", features)
         mean, weight = self._held("mean", "weight", to=x.device)
-        x = tensor("features", x, columns=len(mean)).double()
+        x = of_width("features", x, len(mean)).double()
         guess = tensor("logits", logits, columns=len(weight)).argmax(1)
         centred = x - mean
         aligned = (centred * weight[guess]).sum(1) / centred.norm(dim=1).clamp(min=1e-12)

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from limen._core.errors import UsageError
-from limen.measure.arrays import Array, like, tensor
+from limen.measure.arrays import Array, like, of_width, tensor
 from limen.ood.scores.kept import Kept
 from limen.ood.scores.nearest import best
 
@@ -89,6 +89,6 @@ class NNGuide(Kept):
         """
         x = tensor("features", features)
         (points,) = self._held("points", to=x.device)
-        x = normalize(tensor("features", x, columns=points.shape[1]).to(points))
+        x = normalize(of_width("features", x, points.shape[1]).to(points))
         lowest, _ = best(x, points, points.new_zeros(len(points)), k=self.k)
         return like(lowest.mean(1) * tensor("logits", logits).logsumexp(1), features)

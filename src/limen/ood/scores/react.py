@@ -87,7 +87,5 @@ class ReAct(Kept):
         Raises:
             UsageError: Not fitted; another width, or not finite.
         """
-        x = tensor("features", features)
-        weight, bias = self._held("weight", "bias", to=x)
-        x = tensor("features", x, columns=weight.shape[1])
+        x, weight, bias = self._at_head(features)
         return like(energy(linear(x.clamp(max=self.clip), weight, bias)), features)

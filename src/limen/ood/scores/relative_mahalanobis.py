@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Integer
 from torch import Tensor
 
-from limen.measure.arrays import Array, like, tensor
+from limen.measure.arrays import Array, like, of_width, tensor
 from limen.ood.scores.kept import Kept
 from limen.ood.scores.mahalanobis import nearest_class, whitened_classes
 from limen.ood.scores.sharing import moments_of
@@ -86,5 +86,5 @@ class RelativeMahalanobis(Kept):
         x = tensor("features", features)
         known = self._held("origin", "white", "centres", to=x.device)
         background = self._held("all_origin", "all_white", "all_centres", to=x.device)
-        x = tensor("features", x, columns=len(known[0]))
+        x = of_width("features", x, len(known[0]))
         return like(nearest_class(x, known) - nearest_class(x, background), features)

@@ -8,7 +8,7 @@ from jaxtyping import Float, Integer
 from torch import Tensor
 
 from limen._core.errors import UsageError
-from limen.measure.arrays import Array, class_labels, like, tensor
+from limen.measure.arrays import Array, class_labels, like, of_width, tensor
 from limen.ood.scores.kept import Kept
 
 
@@ -92,6 +92,6 @@ class SHE(Kept):
         """
         x = tensor("features", features)
         (patterns,) = self._held("patterns", to=x.device)
-        x = tensor("features", x, columns=patterns.shape[1])
+        x = of_width("features", x, patterns.shape[1])
         guess = tensor("logits", logits, columns=len(patterns)).argmax(1)
         return like(-(x * patterns[guess]).sum(1), features)

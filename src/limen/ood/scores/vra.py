@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 from limen._core.errors import UsageError
-from limen.measure.arrays import Array, like, tensor
+from limen.measure.arrays import Array, like, of_width, tensor
 from limen.ood.scores.energy import energy
 from limen.ood.scores.head import head
 from limen.ood.scores.kept import Kept
@@ -102,6 +102,6 @@ class VRA(Kept):
         """
         x = tensor("features", features)
         weight, bias, (cut, clip) = self._held("weight", "bias", "edges", to=x)
-        x = tensor("features", x, columns=weight.shape[1])
+        x = of_width("features", x, weight.shape[1])
         shaped = torch.where(x > clip, clip, x + self.shift).masked_fill(x < cut, 0.0)
         return like(energy(linear(shaped, weight, bias)), features)

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from limen._core.errors import UsageError, WorkError
-from limen.train.modes import in_mode
+from limen.algebra.modes import in_mode
 from limen.unlearn.encode import Encoded, require_fit
 from limen.unlearn.tokens import Tokens, collate
 
