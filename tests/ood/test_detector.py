@@ -150,9 +150,11 @@ def test_onnx_runtime_answers_as_torch_does_for_any_number_of_rows(score, tmp_pa
 def test_a_graph_that_would_take_one_number_of_rows_only_is_refused(score, tmp_path) -> None:
     pytest.importorskip("onnxscript")
     detector = Detector(network(), score=score).fit(rows("calibration"), train=trained())
+    (tmp_path / "detector.onnx").write_text("an earlier one")
     with pytest.raises(UsageError, match="cannot be written as ONNX"):
         detector.export_onnx(tmp_path / "detector.onnx", rows("example", 5))
-    assert not (tmp_path / "detector.onnx").exists()
+    assert (tmp_path / "detector.onnx").read_text() == "an earlier one"
+    assert [path.name for path in tmp_path.iterdir()] == ["detector.onnx"]
 
 
 def test_one_threshold_and_a_network_are_needed_for_a_graph(tmp_path) -> None:

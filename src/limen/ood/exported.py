@@ -11,8 +11,10 @@ from torch.overrides import TorchFunctionMode
 
 from limen._core.errors import UsageError
 from limen._core.optional import require
+from limen.algebra.modes import in_mode
 from limen.bank.network import see
 from limen.ood.scores.protocol import name_of, sees
+from limen.run.store import replacing
 
 
 class _Trusting(TorchFunctionMode):
@@ -71,8 +73,18 @@ def export(
         )
     require("onnxscript", extra="vision")
     runtime = require("onnxruntime", extra="vision")
-    modes = {module: module.training for module in network.modules()}
-    whole = _Whole(network, score, head=head, level=level).eval()
+    whole = _Whole(network, score, head=head, level=level)
+    with replacing(path) as fresh:  # an earlier file stands until this one is known to be right
+        with in_mode(whole, training=False):
+            _traced(whole, fresh, example)
+        session = runtime.InferenceSession(str(fresh), providers=["CPUExecutionProvider"])
+        problem = _difference(session, example.detach().cpu().numpy(), wanted)
+        if problem:
+            raise UsageError(f"{name_of(score)} cannot be written as ONNX: {problem}")
+    return path
+
+
+def _traced(whole: _Whole, path: Path, example: Tensor) -> None:
     try:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the exporter's own, about its own parts
@@ -83,17 +95,8 @@ def export(
             )  # fmt: skip
     except (RuntimeError, TypeError) as failed:
         raise UsageError(
-            f"{name_of(score)} cannot be written as ONNX: torch traces no graph of it"
+            f"{name_of(whole.score)} cannot be written as ONNX: torch traces no graph of it"
         ) from failed
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
-    session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    problem = _difference(session, example.detach().cpu().numpy(), wanted)
-    if problem:
-        path.unlink()
-        raise UsageError(f"{name_of(score)} cannot be written as ONNX: {problem}")
-    return path
 
 
 def _difference(session: Any, example: np.ndarray, wanted: np.ndarray) -> str:
