@@ -5,7 +5,7 @@
 WRN-16-2 on 32 x 32 pictures, 32 inliers and 64 outliers a batch (published: 128 and 256), the
 same batches for all, `limen.fit` with SGD, one thread, CPU time; every ratio is the median over
 rounds in which the variants take turns, 4 steps each, so that DOE searching every 4th batch
-searches once a round. Under joint batch norm DOE passes inliers beside outliers; "frozen" stands
+searches once a round. Under joint batch norm DOE passes inliers beside outliers; "id_stats" stands
 beside OE under the same rule. DAL's released form and DOE's stand beside the default ones. ATOL
 makes 4 outliers and one auxiliary inlier for each inlier; it is compared with outlier exposure on
 as many rows as OE has, so its batch has 16 inliers where 96 rows pass; generator: principal
@@ -29,8 +29,8 @@ INLIERS, OUTLIERS, STEPS, ROUNDS, CLASSES = 32, 64, 4, 3, 10
 WANTED = {
     "DOE, search every step / OE": 1.75,
     "DOE, search every 4th / OE": 1.25,
-    "DOE frozen, search every step / OE frozen": 1.75,
-    "DOE frozen, search every 4th / OE frozen": 1.25,
+    "DOE id_stats, search every step / OE id_stats": 1.75,
+    "DOE id_stats, search every 4th / OE id_stats": 1.25,
     "DAL, ball / OE": 1.05,
     "ATOL / OE on as many rows": 2.3,
 }
@@ -88,18 +88,18 @@ def main() -> None:
         "DAL, released form": DAL(mode="official"),
     }
     variants = {name: training(objective, paired) for name, objective in objectives.items()}
-    frozen = {
-        "OE frozen": OutlierExposure(),
-        "DOE frozen, search every step": DOE(),
-        "DOE frozen, search every 4th": DOE(refresh=4),
+    apart = {
+        "OE id_stats": OutlierExposure(),
+        "DOE id_stats, search every step": DOE(),
+        "DOE id_stats, search every 4th": DOE(refresh=4),
     }
-    variants |= {name: training(loss, paired, bn="frozen") for name, loss in frozen.items()}
+    variants |= {name: training(loss, paired, bn="id_stats") for name, loss in apart.items()}
     variants |= {name: training(objective, alone) for name, objective in atols().items()}
     seconds = interleaved(variants, rounds=ROUNDS)
     figures = {"OE [ms a step]": 1000 * median(seconds["OE"]) / STEPS}
     for name in variants:
-        base = "OE frozen" if "frozen" in name else "OE"
-        if name not in ("OE", "OE frozen"):
+        base = "OE id_stats" if "id_stats" in name else "OE"
+        if name not in ("OE", "OE id_stats"):
             rows = " on as many rows" if name.startswith("ATOL") else ""
             figures[f"{name} / {base}{rows}"] = ratio(seconds, name, base)
     print(table(figures, WANTED))
