@@ -1,8 +1,8 @@
 """Records in, one self-contained page out; this floor knows no domain.
 
-A record is a small frozen dataclass (`Curves`, `Table`, `Trace`, `Grid`, `Scatter`, `Histogram`,
-`Gallery`, `Diff`, `Marked`, `Facts`, `Section`); a `Page` puts records in order and writes one HTML
-file that asks the network for nothing.
+A record is a small frozen dataclass (`Curves`, `Table`, `Trace`, `Timeline`, `Grid`, `Scatter`,
+`Histogram`, `Gallery`, `Diff`, `Marked`, `Facts`, `Section`); a `Page` puts records in order and
+writes one HTML file that asks the network for nothing.
 """
 
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from limen.report.records import Section, records_from_dict
     from limen.report.scatter import Scatter
     from limen.report.table import Table
+    from limen.report.timeline import Timeline
     from limen.report.trace import Trace
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "Scatter",
     "Section",
     "Table",
+    "Timeline",
     "Trace",
     "read",
     "records_from_dict",

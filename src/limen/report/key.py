@@ -21,6 +21,7 @@ class Key:
     detail: str = ""
     marked: bool = True
     lined: bool = True
+    solid: bool = False
 
     @property
     def style(self) -> str:
@@ -30,7 +31,7 @@ class Key:
     @property
     def dashes(self) -> str:
         """Its dash, in the words of SVG."""
-        return DASHES[dash(self.place or 0)]
+        return DASHES[dash(0 if self.solid else self.place or 0)]
 
     @property
     def marker(self) -> str:

@@ -15,6 +15,7 @@ from limen.report.histogram import Histogram
 from limen.report.marked import Marked
 from limen.report.scatter import Scatter
 from limen.report.table import Table
+from limen.report.timeline import Timeline
 from limen.report.trace import Trace
 
 
@@ -70,7 +71,18 @@ class Section:
 
 
 Record: TypeAlias = (
-    Curves | Diff | Facts | Gallery | Grid | Histogram | Marked | Scatter | Section | Table | Trace
+    Curves
+    | Diff
+    | Facts
+    | Gallery
+    | Grid
+    | Histogram
+    | Marked
+    | Scatter
+    | Section
+    | Table
+    | Timeline
+    | Trace
 )
 
 _KINDS: dict[str, type[Record]] = {record.kind: record for record in get_args(Record)}

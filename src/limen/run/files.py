@@ -2,6 +2,7 @@
 
 import importlib
 import json
+from collections.abc import Mapping
 from math import isfinite
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -42,11 +43,7 @@ def save(obj: Saveable, path: str | Path) -> Path:
         >>> load(path).at(price=0.1).gain
         0.9
     """
-    kind = f"{type(obj).__module__}.{type(obj).__qualname__}"
-    ours = kind.startswith("limen.")  # another class's file could not be read back
-    if not ours or not isinstance(obj, Saveable) or not hasattr(type(obj), "from_dict"):
-        raise UsageError(f"obj must be limen's and have to_dict and from_dict; got {kind}")
-    record = {"limen": _FORMAT, "kind": kind, "state": obj.to_dict()}
+    record = {"limen": _FORMAT, **packed(obj)}
     if _is_json(record["state"]):
         write_text(Path(path), json.dumps(record, indent=2, allow_nan=False) + "\n")
     else:
@@ -80,10 +77,55 @@ def load(path: str | Path) -> Any:
     record = read_json(path) if is_json else read_tree(path)
     if not isinstance(record, dict) or "kind" not in record or "state" not in record:
         raise UsageError(f"{path} must be a file written by limen.save; it holds something else")
-    return _class(str(record["kind"]), path).from_dict(record["state"])
+    return unpacked(record, where=str(path))
 
 
-def _class(kind: str, path: Path) -> Any:
+def packed(obj: Saveable) -> dict[str, Any]:
+    """A fitted limen object as plain state, to stand within another one's `to_dict`.
+
+    Args:
+        obj: Anything that `save` takes.
+
+    Returns:
+        Its "kind" and "state".
+
+    Raises:
+        UsageError: `obj` is not one of limen's saveable objects.
+
+    Example:
+        >>> import limen
+        >>> packed(limen.Tradeoff(price=[0.0], gain=[1.0]))["kind"]
+        'limen.measure.tradeoff.Tradeoff'
+    """
+    kind = f"{type(obj).__module__}.{type(obj).__qualname__}"
+    ours = kind.startswith("limen.")  # another class's file could not be read back
+    if not ours or not isinstance(obj, Saveable) or not hasattr(type(obj), "from_dict"):
+        raise UsageError(f"obj must be limen's and have to_dict and from_dict; got {kind}")
+    return {"kind": kind, "state": obj.to_dict()}
+
+
+def unpacked(record: Mapping[str, Any], *, where: str = "a record") -> Any:
+    """The object that `packed` described; only limen's own classes are rebuilt.
+
+    Args:
+        record: "kind" and "state".
+        where: What an error calls it.
+
+    Returns:
+        The object.
+
+    Raises:
+        UsageError: It names something else than a saveable class of limen's.
+
+    Example:
+        >>> import limen
+        >>> unpacked(packed(limen.Tradeoff(price=[0.0], gain=[1.0]))).at(price=0.0).gain
+        1.0
+    """
+    return _class(str(record["kind"]), where).from_dict(record["state"])
+
+
+def _class(kind: str, where: str) -> Any:
     module, _, name = kind.rpartition(".")
     found = None
     if module.split(".")[0] == "limen" and name.isidentifier():
@@ -92,7 +134,7 @@ def _class(kind: str, path: Path) -> Any:
         except ModuleNotFoundError:
             found = None
     if not isinstance(found, type) or found.__module__ != module or not hasattr(found, "from_dict"):
-        raise UsageError(f"{path} must name a class of limen's, got {kind!r}")
+        raise UsageError(f"{where} must name a class of limen's, got {kind!r}")
     return found
 
 
