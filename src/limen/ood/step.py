@@ -42,6 +42,10 @@ class Objective(Protocol):
     - `forwards: ClassVar[str]`: "both" (as when absent), the step's first pass sees inliers and
       outliers; "inliers", the objective passes what it needs through `view.forward`; or "joint",
       both only where they share batch-norm statistics;
+    - `make(labels, step=, seed=, state=) -> rows | None`: outliers of its own, which pass like a
+      batch's;
+    - `made(labels, step, seed) -> rows`: outliers of its own making for a batch, which take the
+      place of the batch's; None where they do not pass the network;
     - `counts: ClassVar[str]`: which rows its mean runs over, "outliers" (as when absent) or
       "inliers"; and `additive: ClassVar[bool]`, False when it is no mean over rows;
     - `extra_classes: ClassVar[int]`: how many logits stand behind the known classes'; 0 if absent;
@@ -149,18 +153,19 @@ class Step:
         Raises:
             UsageError: An empty batch, or labels that are not 0 to C - 1.
         """
-        inputs, labels, outliers = batch
         layer = head_of(model, self.head)
-        _check_rows(inputs, labels, outliers)
+        _check_rows(*batch)
         if not self._labels_known:
-            self._check_labels(labels, layer)
+            self._check_labels(batch.labels, layer)
+        state = self._here(model, batch.labels.device)
+        inputs, labels, outliers = batch = self._made(batch, state)
         inlier, outlier = self._seen(model, batch, layer)
         losses: dict[str, Loss] = {"inlier": cross_entropy(inlier.logits, labels)}
         if self.outlier is not None:
             view = View(
                 model, layer, inputs,
                 labels=labels, outliers=outliers, inlier=inlier, outlier=outlier,
-                bn=self.bn, state=self._here(model, labels.device),
+                bn=self.bn, state=state,
                 step=self._count, seed=self.seed,
             )  # fmt: skip
             losses |= self.outlier(view)
@@ -209,6 +214,15 @@ class Step:
             self._state = moved(self._state, device)
         self._arrived = True
         return self._state
+
+    def _made(self, batch: PairedRows, state: dict[str, Any]) -> PairedRows:
+        """The batch with the outliers that the objective makes itself, if it does."""
+        make = getattr(self.outlier, "make", None)
+        if make is None:
+            return batch
+        return batch._replace(
+            outliers=make(batch.labels, step=self._count, seed=self.seed, state=state)
+        )
 
     def _seen(
         self, model: nn.Module, batch: PairedRows, layer: nn.Linear

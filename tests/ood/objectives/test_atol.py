@@ -69,7 +69,9 @@ def test_auxiliary_outliers_keep_the_margin_and_inliers_stay_within_theirs():
 def test_the_alignment_is_supcon_with_shared_or_disjoint_labels(mode, away):
     seen = view(net(norm="layer"))
     objective = atol(label_mode=mode)
-    made = seen.forward(objective.generated(seen)[0][: len(seen.labels)])
+    made = seen.forward(
+        objective.generated(seen.labels, step=seen.step, seed=seen.seed)[0][: len(seen.labels)]
+    )
     wanted = supcon(
         torch.cat([seen.inlier.features, made.features]),
         torch.cat([seen.labels, seen.labels + away]),
@@ -89,7 +91,7 @@ def test_the_released_alignment_prefers_domains_apart_and_the_shared_one_togethe
 def test_inliers_share_one_mean_of_real_and_auxiliary_rows():
     seen, objective = view(net(norm="layer")), atol(smoothing=0.5)
     count = len(seen.labels)
-    made = seen.forward(objective.generated(seen)[0])
+    made = seen.forward(objective.generated(seen.labels, step=seen.step, seed=seen.seed)[0])
     losses = objective(seen)
     logits = torch.cat([seen.inlier.logits, made.logits[:count]])
     soft = 0.5 * torch.eye(CLASSES)[seen.labels.repeat(2)] + 0.5 / CLASSES
@@ -101,7 +103,9 @@ def test_bare_it_is_outlier_exposure_on_generated_outliers():
     objective, seen = atol(label_mode="off", inliers=False), view(net(norm="layer"))
     losses = objective(seen)
     assert losses.keys() == {"inlier", "outlier", "kept"}
-    plain = oe(seen.forward(objective.generated(seen)[0]).logits)
+    plain = oe(
+        seen.forward(objective.generated(seen.labels, step=seen.step, seed=seen.seed)[0]).logits
+    )
     assert losses["outlier"].item() == pytest.approx(plain.item(), rel=1e-6)
     wanted = cross_entropy(seen.inlier.logits, seen.labels)
     assert losses["inlier"].item() == pytest.approx(wanted.item(), rel=1e-6)
@@ -111,7 +115,7 @@ def test_every_row_passes_the_network_once():
     model, passed = net(), []
     model.register_forward_hook(lambda _, given, __: passed.append(len(given[0])))
     Step(atol(ratio=4.0))(model, alone())
-    assert passed == [24, 24 + 96]
+    assert passed == [24 + 24 + 96]
 
 
 def test_a_networks_weights_statistics_and_mode_are_left_alone():
@@ -128,7 +132,9 @@ def test_a_networks_rows_do_not_depend_on_their_batch():
     maker = nn.Sequential(Generator(4, side=8, channels=1, width=2), nn.Flatten(), nn.Linear(64, 6))
     seen = view(net())
     few, many = (
-        replace(atol(), generator=maker, inliers=False, ratio=ratio).generated(seen)[0]
+        replace(atol(), generator=maker, inliers=False, ratio=ratio).generated(
+            seen.labels, step=seen.step, seed=seen.seed
+        )[0]
         for ratio in (1.0, 1.5)
     )
     assert len(few) < len(many)
@@ -139,8 +145,8 @@ def test_a_networks_rows_do_not_depend_on_their_batch():
     ("resample", "changes"), [(1, [True, True, True]), (2, [False, True, False])]
 )
 def test_outliers_are_drawn_anew_as_often_as_asked(resample, changes):
-    objective, model = atol(resample=resample), net()
-    drawn = [objective.generated(view(model, step=step))[0][24:] for step in range(4)]
+    objective, labels = atol(resample=resample), alone().labels
+    drawn = [objective.generated(labels, step=step, seed=0)[0][24:] for step in range(4)]
     found = [not torch.equal(a, b) for a, b in pairwise(drawn)]
     assert found == changes
 
@@ -180,3 +186,32 @@ def test_too_few_means_or_regions_that_fill_the_cube_are_refused():
 def test_settings_out_of_range_are_refused(changed):
     with pytest.raises(UsageError):
         atol(**changed)
+
+
+@pytest.mark.parametrize(
+    ("bn", "sizes"), [("joint", [144]), ("frozen", [144]), ("id_stats", [120, 24])]
+)
+def test_generated_rows_share_the_inliers_pass_unless_statistics_are_apart(bn, sizes):
+    model, passed = net(), []
+    model.register_forward_hook(lambda _, given, __: passed.append(len(given[0])))
+    Step(atol(ratio=4.0), bn=bn)(model, alone())
+    assert passed == sizes
+
+
+def test_joint_statistics_are_those_of_real_and_generated_rows_together():
+    model, objective = net(), atol(ratio=4.0)
+    given = alone()
+    made, _ = objective.generated(given.labels, step=0, seed=0)
+    expected = copy.deepcopy(model)
+    logits = expected(torch.cat([given.inputs, made]))
+    losses = Step(objective)(model, given)
+    assert losses["outlier"].item() == pytest.approx(oe(logits[48:]).item(), rel=1e-6)
+    assert all(
+        torch.equal(mine, theirs)
+        for mine, theirs in zip(model.buffers(), expected.buffers(), strict=True)
+    )
+
+
+def test_the_share_of_draws_that_were_kept_is_told_after_a_joined_pass():
+    losses = Step(atol())(net(), alone())
+    assert 0 < float(losses["kept"]) <= 1

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -37,8 +37,9 @@ class ATOL:
     features together, so that what is learnt of auxiliary outliers carries over to real ones.
 
     The means are unweighted; weigh them by the combine, `limen.Weighted(align=5.0)` for what the
-    paper calls alpha. G works in eval mode without gradient. Each row passes once: real rows in
-    the step's pass, generated ones in another, the features for "align" from the same passes.
+    paper calls alpha. G works in eval mode without gradient. Each row passes once, generated rows
+    along with the real ones where batch norm is joint, and the features for "align" come from the
+    same pass.
 
     The released code takes auxiliary labels less by C in "align", so that they never equal a real
     one and real and auxiliary rows of one class are pushed apart: `label_mode="official"`. It also
@@ -79,7 +80,6 @@ class ATOL:
     inliers: bool = True
     smoothing: float = 0.0
     resample: int = 1
-    forwards: ClassVar[str] = "inliers"
     counts: ClassVar[str] = "inliers"
     additive: ClassVar[bool] = False
 
@@ -93,9 +93,28 @@ class ATOL:
             raise UsageError(f"smoothing={self.smoothing} must lie from 0 to below 1")
 
     def begin(self, _model: object) -> dict[str, Any]:
-        """Nothing to remember: draws depend on the batch's number alone."""
+        """Draws depend on the batch's number alone; only the share of them kept is remembered."""
         self.latents.outliers(1, stream=torch_stream(0, "ATOL begins"))  # fails here, if at all
-        return {}
+        return {"kept": 1.0}
+
+    def make(
+        self, labels: Int[Tensor, " rows"], *, step: int, seed: int, state: dict[str, Any]
+    ) -> Tensor | None:
+        """Auxiliary inliers and outliers, to pass along with the batch.
+
+        Args:
+            labels: Of the batch's inliers.
+            step: The batch's number.
+            seed: Of all random numbers.
+            state: Takes up "kept", the share of the outliers' draws that were kept.
+
+        Returns:
+            The rows; None where the generator makes features, which need no pass.
+        """
+        if self._features:
+            return None
+        made, state["kept"] = self.generated(labels, step=step, seed=seed)
+        return made
 
     def __call__(self, view: View) -> dict[str, Loss]:
         """The losses of the batch's inliers and of what is generated beside them.
@@ -115,8 +134,7 @@ class ATOL:
                 f"{len(self.latents.means)}"
             )
         rows = len(view.labels) if self.inliers else 0
-        made, kept = self.generated(view)
-        seen = self._seen(view, made)
+        seen, kept = self._seen(view)
         logits = torch.cat([view.inlier.logits, seen.logits[:rows]])
         labels = torch.cat([view.labels, view.labels[:rows]])
         losses: dict[str, Loss] = {
@@ -132,28 +150,38 @@ class ATOL:
         return losses
 
     @torch.no_grad()
-    def generated(self, view: View) -> tuple[Float[Tensor, "rows ..."], float]:
+    def generated(
+        self, labels: Int[Tensor, " rows"], *, step: int, seed: int
+    ) -> tuple[Float[Tensor, "made ..."], float]:
         """Auxiliary inliers, if any, and outliers after them.
 
         Args:
-            view: What the step has seen.
+            labels: Of the batch's inliers; auxiliary ones have the same.
+            step: The batch's number.
+            seed: Of all random numbers.
 
         Returns:
             The rows, and the share of outliers' draws that were kept.
         """
-        batch = view.step // self.resample
-        stream = torch_stream(view.seed, "ATOL outliers", batch, ranks.rank())
-        count = max(1, round(self.ratio * len(view.labels)))
+        stream = torch_stream(seed, "ATOL outliers", step // self.resample, ranks.rank())
+        count = max(1, round(self.ratio * len(labels)))
         outside, kept = self.latents.outliers(count, stream=stream)
         parts = [outside]
         if self.inliers:
-            parts.insert(0, self.latents.inliers(view.labels, stream=view.stream("ATOL inliers")))
+            stream = torch_stream(seed, "ATOL inliers", step, ranks.rank())
+            parts.insert(0, self.latents.inliers(labels, stream=stream))
         module = self.generator if isinstance(self.generator, nn.Module) else None
         with in_mode(module, training=False) if module is not None else nullcontext():
-            return self.generator(torch.cat(parts).to(view.labels.device)), kept
+            return self.generator(torch.cat(parts).to(labels.device)), kept
 
-    def _seen(self, view: View, made: Tensor) -> Seen:
-        """What the network makes of generated rows, or its head of generated features."""
-        if getattr(self.generator, "space", "inputs") == "features":
-            return Seen(view.head(made), made)
-        return view.forward(made)
+    @property
+    def _features(self) -> bool:
+        """Whether the generator makes features, not inputs."""
+        return getattr(self.generator, "space", "inputs") == "features"
+
+    def _seen(self, view: View) -> tuple[Seen, float]:
+        """What the network made of generated rows, or its head makes of generated features."""
+        if view.outlier is not None:
+            return view.outlier, float(view.state.get("kept", 1.0))
+        made, kept = self.generated(view.labels, step=view.step, seed=view.seed)
+        return (Seen(view.head(made), made) if self._features else view.forward(made)), kept
