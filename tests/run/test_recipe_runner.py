@@ -1,5 +1,6 @@
 """Recipes run, stop, and go on where they stopped."""
 
+import hashlib
 import importlib.util
 import json
 
@@ -59,6 +60,16 @@ class Bench:
     def fail(self, n, *, on=True):
         file = self.folder / f"fail {n}"
         file.write_text("") if on else file.unlink()
+
+    def edit(self, old, new):
+        text = self.recipe.path.read_text()
+        assert old in text
+        self.recipe.path.write_text(text.replace(old, new))
+        self.recipe = Recipe(self.recipe.path)
+
+    @property
+    def stale(self):
+        return json.loads((self.into / "result.json").read_text())["stale"]
 
     @property
     def calls(self):
@@ -175,17 +186,32 @@ def test_a_folder_that_did_not_note_its_data_still_opens(bench, tmp_path):
 
 
 def test_cells_of_an_edited_recipe_are_kept_and_named_stale(bench):
-    def stale():
-        return json.loads((bench.into / "result.json").read_text())["stale"]
-
     bench.go(only="*1")
-    assert stale() == []
-    with (bench.folder / "squares.py").open("a") as file:
-        file.write("# edited\n")
-    bench.recipe = Recipe(bench.folder / "squares.py")
+    assert bench.stale == []
+    bench.edit("** 2", "** 2 + 0")
     assert bench.go() == ALL
     assert bench.calls == [1, 2, 3]
-    assert stale() == ["square of 1"]
+    assert bench.stale == ["square of 1"]
+
+
+def test_cells_stay_fresh_where_only_words_and_the_page_are_edited(bench):
+    bench.go()
+    bench.edit('"""Squares."""', '"""Squares.\n\nMeasured: 1, 4, 9.\n"""')
+    bench.edit("return Sheet(done)", "return Sheet(list(done))  # another page")
+    bench.go()
+    assert bench.stale == []
+
+
+def test_cells_that_noted_the_whole_file_are_fresh_until_it_is_edited(bench):
+    bench.go()
+    whole = hashlib.sha256(bench.recipe.path.read_bytes()).hexdigest()[:16]
+    for file in (bench.into / "cells").iterdir():
+        file.write_text(json.dumps({**json.loads(file.read_text()), "recipe text": whole}))
+    bench.go()
+    assert bench.stale == []
+    bench.edit("return Sheet(done)", "return Sheet(list(done))")
+    bench.go()
+    assert len(bench.stale) == 3
 
 
 def test_a_cell_that_did_not_note_its_recipe_is_not_called_stale(bench):

@@ -28,9 +28,9 @@ class View:
         head: Its classifier layer; `head(features)` makes logits.
         inputs: Inlier rows: a tensor, or a dict of tensors.
         labels: Their classes.
-        outliers: Outlier rows, or None.
+        outliers: Outlier rows, the batch's or the objective's own; or None.
         inlier: Logits and features of the inliers.
-        outlier: The same of the outliers; None where the objective asked for the inliers only.
+        outlier: The same of the outliers; None where none passed beside the inliers.
         bn: The batch-norm rule, see `Step`.
         state: What the objective's `begin(model)` made, changed in place; travels in checkpoints.
         step: Number of this batch, counted from the start of training.

@@ -42,10 +42,8 @@ class Objective(Protocol):
     - `forwards: ClassVar[str]`: "both" (as when absent), the step's first pass sees inliers and
       outliers; "inliers", the objective passes what it needs through `view.forward`; or "joint",
       both only where they share batch-norm statistics;
-    - `make(labels, step=, seed=, state=) -> rows | None`: outliers of its own, which pass like a
-      batch's;
-    - `made(labels, step, seed) -> rows`: outliers of its own making for a batch, which take the
-      place of the batch's; None where they do not pass the network;
+    - `make(labels, step=, seed=, state=) -> rows | None`: outliers of its own making, which pass in
+      the place of the batch's;
     - `counts: ClassVar[str]`: which rows its mean runs over, "outliers" (as when absent) or
       "inliers"; and `additive: ClassVar[bool]`, False when it is no mean over rows;
     - `extra_classes: ClassVar[int]`: how many logits stand behind the known classes'; 0 if absent;

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import nn
 
 _PACKAGES = (
@@ -92,6 +93,25 @@ def hash_files(paths: list[Path]) -> str:
         digest.update(path.name.encode())
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()[:16]
+
+
+def hash_array(values: "np.ndarray") -> str:
+    """A hash of an array's numbers, shape and type.
+
+    Args:
+        values: Any array of numbers.
+
+    Returns:
+        16 hexadecimal digits.
+
+    Example:
+        >>> import numpy as np
+        >>> hash_array(np.zeros(2)) == hash_array(np.zeros((2, 1)))
+        False
+    """
+    digest = hashlib.sha256(f"{values.dtype} {values.shape}".encode())
+    digest.update(values.tobytes())
     return digest.hexdigest()[:16]
 
 

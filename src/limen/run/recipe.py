@@ -21,10 +21,11 @@ from limen.run.cell import Cell
 from limen.run.folder import RunFolder
 from limen.run.progress import progress, say
 from limen.run.provenance import environment
+from limen.run.reached import reached
 from limen.run.store import clear_leftovers, read_json, write_json
 
 Done = list[tuple[Cell, dict[str, Any]]]
-_TEXT = "recipe text"  # notes in each cell which edition of the recipe made it
+_TEXT = "recipe text"  # notes in each cell which edition of `cells` and `run` made it
 
 
 @dataclass(frozen=True)
@@ -81,9 +82,12 @@ class Recipe:
         return sys.modules[name]
 
     @cached_property
-    def text(self) -> str:
-        """A hash of the file as it was when first asked for: edits show."""
-        return hashlib.sha256(self.path.read_bytes()).hexdigest()[:16]
+    def editions(self) -> tuple[str, str]:
+        """Hashes of the file as it was when first asked for: what can move a number, and all."""
+        source = self.path.read_bytes()
+        code = reached(source, ("cells", "run")).encode()
+        moving, whole = (hashlib.sha256(text).hexdigest()[:16] for text in (code, source))
+        return moving, whole
 
     @property
     def results(self) -> Path:
@@ -138,7 +142,7 @@ def run_recipe(
         >>> [cell["square"] for cell in read_json(folder / "out" / "result.json")["cells"]]
         [4]
     """
-    text = recipe.text  # now: the file may be edited while the cells run
+    edition = recipe.editions[0]  # now: the file may be edited while the cells run
     cells: list[Cell] = recipe.module.cells(data)
     _check_distinct(cells)
     wanted = [cell for cell in cells if fnmatchcase(cell.name, only)]
@@ -157,7 +161,7 @@ def run_recipe(
         engines = {"local": _local, "ray": _ray}
         with progress(recipe.path.stem, total=len(todo)) as advance:
             for cell, result in engines[engine](recipe.path, todo, data=data, jobs=jobs):
-                write_json(_file(into, cell), {"name": cell.name, **result, _TEXT: text})
+                write_json(_file(into, cell), {"name": cell.name, **result, _TEXT: edition})
                 advance(note=cell.name)
         return _conclude(recipe, into, cells, needs_data=data is not None)
 
@@ -192,11 +196,12 @@ def _check_distinct(cells: Sequence[Cell]) -> None:
 def _conclude(recipe: Recipe, into: Path, cells: Sequence[Cell], *, needs_data: bool) -> Path:
     done: Done = [(c, read_json(_file(into, c))) for c in cells if _file(into, c).is_file()]
     skipped = [c.name for c in cells if not _file(into, c).is_file()]
-    stale = [c.name for c, result in done if result.pop(_TEXT, recipe.text) != recipe.text]
+    fresh = (None, *recipe.editions)  # older cells noted the whole file, or nothing
+    stale = [c.name for c, result in done if result.pop(_TEXT, None) not in fresh]
     if stale:
         say(
-            f"made before {recipe.path.name} was edited: {', '.join(stale)}; remove their files in "
-            f"{into / 'cells'} to run them again"
+            f"made before cells or run of {recipe.path.name} were edited: {', '.join(stale)}; "
+            f"remove their files in {into / 'cells'} to run them again"
         )
     record = {
         "recipe": recipe.path.name,
