@@ -14,7 +14,10 @@ from limen.run.store import read_json
 
 IDLE = {"into", "bank", "batch", "threads", "as_json"}
 """Options that decide no number of a page."""
-VERBS = ("unlearn judge", "unlearn effects", "unlearn attack", "ood judge")
+VERBS = (
+    "unlearn judge", "unlearn effects", "unlearn attack", "ood judge",
+    "anomaly make", "anomaly score", "anomaly judge",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,180 @@
+"""The work behind `limen anomaly judge`; imported only when there is some."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast, get_args
+
+import numpy as np
+
+from limen._core.errors import UsageError
+from limen.anomaly.data import Recording, read_series
+from limen.anomaly.detectors.protocol import Detector
+from limen.anomaly.judge import judge as judged
+from limen.anomaly.metrics.vus import Variant
+from limen.cli import detecting
+from limen.cli.pages import PageFolder
+from limen.report import Curves, Facts, Page, Timeline
+from limen.run.provenance import origin
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What to judge.
+
+    Attributes:
+        detectors: By the name of their folder.
+        scores: Files of scores, by name.
+        window: Buffer of VUS.
+        variant: Of VUS.
+        start: First point that is judged.
+        seed: Of random scores and draws.
+    """
+
+    detectors: dict[str, Detector]
+    scores: dict[str, Path]
+    window: int | None
+    variant: Variant
+    start: int
+    seed: int
+    told: dict[str, str] = field(default_factory=dict)
+
+
+def asked(
+    detectors: Sequence[Path],
+    scores: Sequence[str],
+    *,
+    window: int | None,
+    variant: str,
+    start: int,
+    seed: int,
+    device: str | None,
+    threads: int | None,
+) -> Asked:
+    """Everything that is judged, read before the series are.
+
+    Raises:
+        UsageError: Nothing, two of one name, an unknown variant, or no such file.
+    """
+    if variant not in get_args(Variant):
+        raise UsageError(f"--variant {variant!r} must be one of {', '.join(get_args(Variant))}")
+    if not detectors and not scores:
+        raise UsageError("--detector or --scores must name what is to be judged")
+    made: dict[str, Detector] = {}
+    files: dict[str, Path] = {}
+    for where in detectors:
+        name = where.name if where.is_dir() else where.stem
+        _fresh(name, {**made, **files}, option=f"--detector {where}")
+        made[name] = detecting.load(where, device=device, threads=threads)
+    for text in scores:
+        name, _, path = text.partition("=")
+        if not path:
+            raise UsageError(f"--scores {text!r} must read NAME=PATH")
+        _fresh(name, {**made, **files}, option=f"--scores {text}")
+        files[name] = Path(path)
+    return Asked(made, files, window, cast("Variant", variant), start, seed)
+
+
+def judge(
+    wanted: Asked, recordings: list[Recording], *, folder: PageFolder | None, as_json: bool
+) -> None:
+    """Score, judge, print the table and, with a folder, write a page.
+
+    Raises:
+        UsageError: Scores for several series, or of another length.
+    """
+    if wanted.scores and len(recordings) > 1:
+        raise UsageError("--scores holds the scores of one series; give one --data with it")
+    scores: dict[str, dict[str, np.ndarray]] = {}
+    for recording in recordings:
+        found = {
+            name: detector.decision_function(recording.values)
+            for name, detector in wanted.detectors.items()
+        }
+        for name, path in wanted.scores.items():
+            found[name] = _read(path, len(recording.values))
+        scores[recording.source] = found
+    table = judged(
+        scores,
+        {one.source: one.labels for one in recordings},
+        window=wanted.window,
+        series={one.source: one.values for one in recordings} if wanted.window is None else None,
+        variant=wanted.variant,
+        train_end=wanted.start,
+        seed=wanted.seed,
+    )
+    print(json.dumps(table.to_dict(), indent=2) if as_json else table.to_text())
+    if folder is None:
+        return
+    facts = {k: v if isinstance(v, str | int | float | None) else str(v)
+             for k, v in folder.spec.items()}  # fmt: skip
+    folder.write(
+        Page(
+            "What was caught, and at how many false alarms",
+            _answer(table),
+            [
+                Curves(list(table.tradeoffs)[:12], title="Events caught, against false alarms"),
+                table,
+                *(_timeline(one, scores[one.source], wanted.start) for one in recordings[:4]),
+                Facts({**facts, **origin()}, title="How to do it again"),
+            ],
+            subtitle=", ".join(one.source for one in recordings[:6]),
+        )
+    )
+
+
+def _answer(table: Any) -> str:
+    place = table.columns.index("VUS-PR")
+    rows = [row for row in table.rows if row[0] != "chance"]
+    told = "; ".join(f"{row[0]} reaches a VUS-PR of {_said(row[place])}" for row in rows[:4])
+    chance = next((row[place] for row in table.rows if row[0] == "chance"), None)
+    return told + (f", where random scores get {_said(chance)}." if chance is not None else ".")
+
+
+def _said(value: Any) -> str:
+    return str(value) if not isinstance(value, float) else f"{value:.3f}"
+
+
+def _timeline(recording: Recording, scores: dict[str, np.ndarray], start: int) -> Timeline:
+    from limen.anomaly.events import runs
+
+    assert recording.labels is not None
+    shown = recording.values[start:, : max(1, 6 - len(scores))]
+    lanes = {recording.names[c]: shown[:, c] for c in range(shown.shape[1])}
+    return Timeline.of(
+        {**lanes, **{f"score of {name}": found[start:] for name, found in scores.items()}},
+        first=start,
+        spans={"labelled": runs(recording.labels[start:])},
+        title=recording.source,
+        caption="Drag to zoom; double-click to see all again.",
+    )
+
+
+def _read(path: Path, length: int) -> np.ndarray:
+    """Scores from a file: a column "score" where there is one, else the only column.
+
+    Raises:
+        UsageError: Several columns, or another length.
+    """
+    found = read_series(path)
+    column = found.names.index("score") if "score" in found.names else 0
+    if "score" not in found.names and len(found.names) > 1:
+        raise UsageError(f"--scores {path} must have one column, or one called score; it has "
+                         f"{', '.join(found.names)}")  # fmt: skip
+    if len(found.values) != length:
+        raise UsageError(
+            f"--scores {path} must have a score for each of {length} points; it has "
+            f"{len(found.values)}"
+        )
+    return found.values[:, column]
+
+
+def _fresh(name: str, taken: dict[str, Any], *, option: str) -> None:
+    """Refuse a second one of a name.
+
+    Raises:
+        UsageError: The name is taken.
+    """
+    if not name or name in taken:
+        raise UsageError(f"{option} must have a name of its own; {name!r} is taken or empty")
