@@ -73,7 +73,7 @@ def test_the_same_pictures_are_held_out_whatever_the_objective(limen, pictures, 
         assert ended.code == 0
         protocols.append(ended.out.splitlines()[-3])
     assert protocols[0] == protocols[1]
-    assert protocols[0].startswith("9 inliers and 10 outliers, kept apart")
+    assert protocols[0].startswith("Protocol: 9 inliers and 10 outliers, kept apart")
 
 
 def test_a_held_out_class_of_outliers_is_held_out_whole(pictures):

@@ -10,8 +10,9 @@ from torch import nn
 
 from limen._core.errors import UsageError
 from limen._core.streams import numpy_stream, torch_stream
-from limen.bank import Outputs
+from limen.bank import FeatureBank, Outputs
 from limen.ood.detector import Detector
+from limen.ood.scores.ash import ASH
 from limen.ood.scores.energy import energy
 from limen.ood.scores.knn import KNN
 from limen.ood.scores.mahalanobis import Mahalanobis
@@ -19,6 +20,7 @@ from limen.ood.scores.max_logit import max_logit
 from limen.ood.scores.msp import msp
 from limen.ood.scores.protocol import name_of
 from limen.ood.scores.react import ReAct
+from limen.ood.scores.scale import SCALE
 from limen.run.files import load, save
 
 
@@ -160,3 +162,12 @@ def test_a_graph_that_would_take_one_number_of_rows_only_is_refused(score, tmp_p
 def test_one_threshold_and_a_network_are_needed_for_a_graph(tmp_path) -> None:
     with pytest.raises(UsageError, match="needs a network"):
         Detector().fit(Outputs(logits=np.eye(20))).export_onnx(tmp_path / "x", rows("example", 5))
+
+
+@pytest.mark.parametrize("score", [ASH(), SCALE()], ids=name_of)
+def test_a_score_of_the_last_layer_alone_needs_no_training_rows(score):
+    net, given = network(), rows("last layer")
+    bank = FeatureBank.extract(net, {"train": given})
+    found = Detector(net, score=score).fit(given, alpha=0.1)
+    whole = Detector(net, score=score).fit(given, alpha=0.1, train=bank)
+    assert np.array_equal(found(given).scores, whole(given).scores)

@@ -17,6 +17,7 @@ from limen.anomaly.judge import judge
 from limen.anomaly.judged import CHANCE, FOUND, MAIN, Judged
 from limen.anomaly.synth.carla import CARLA
 from limen.anomaly.synth.genias import GenIAS
+from limen.anomaly.synth.genias_diagnosis import Diagnosis
 from limen.report.curves import Curves
 from limen.report.facts import Facts
 from limen.report.gallery import Gallery, Picture
@@ -157,6 +158,12 @@ def _facts(maker: GenIAS, found: UCR, *, steps: int, seed: int) -> dict[str, Any
         "window": WINDOW,
         "steps": steps,
         "seed": seed,
-        "generator": f"copies to {told.copy_error:.3g}, {told.in_band:.0%} of windows in the band, "
-        f"{told.active_units} latent numbers in use",
+        "generator": "not trained" if told is None else _told(told),
     }
+
+
+def _told(found: Diagnosis) -> str:
+    return (
+        f"copies to {found.copy_error:.3g}, {found.in_band:.0%} of windows in the band, "
+        f"{found.active_units} latent numbers in use"
+    )

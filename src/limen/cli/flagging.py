@@ -17,7 +17,7 @@ from limen.cli.separating_records import called
 from limen.measure.threshold import Threshold
 from limen.ood.data import Images, require_apart
 from limen.ood.detector import Detector
-from limen.ood.scores.protocol import fits, fitted, name_of, scored
+from limen.ood.scores.protocol import fits, fitted, learns, name_of, scored
 from limen.report import Table
 from limen.report.table import Cell
 from limen.run.files import load as loaded
@@ -115,7 +115,7 @@ def threshold(
     bank = seer.bank(sets, [score])
     detector = Detector(score=score)
     detector.fit(
-        bank[ROWS], alpha, train=bank if taught is not None else None, per_class=per_class,
+        bank[ROWS], alpha, train=bank if fits(score) else None, per_class=per_class,
         fallback=fallback,
     )  # fmt: skip
     detector.model = seer.hash
@@ -128,7 +128,7 @@ def threshold(
     say(f"the detector: {into}")
     table = _promise(detector, seer)
     print(json.dumps({**table.to_dict(), "detector": str(into)}, indent=2) if as_json
-          else f"{table.to_text()}\n{table.protocol}")  # fmt: skip
+          else table.to_text())  # fmt: skip
 
 
 def tell(
@@ -167,8 +167,9 @@ def _line(told: dict[str, Any]) -> str:
 
 def _scores(score: Any, bank: FeatureBank, *, fit: bool) -> np.ndarray:
     ready = score
-    if fit and fits(score):
-        ready = fitted(score, bank[TRAIN], weight=bank.weight, bias=bank.bias, layers=bank.layers)
+    if fits(score) and (fit or not learns(score)):
+        rows = bank[TRAIN] if learns(score) else None
+        ready = fitted(score, rows, weight=bank.weight, bias=bank.bias, layers=bank.layers)
     return np.asarray(scored(ready, bank[ROWS]))
 
 

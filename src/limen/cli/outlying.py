@@ -280,6 +280,6 @@ def _tell(into: Path, *, as_json: bool) -> None:
         print(json.dumps({**result, **places}, indent=2))
         return
     table = Table.from_dict(result["table"])
-    print(f"{table.to_text()}\n{table.protocol}")
+    print(table.to_text())
     for name, place in places.items():
         print(f"{name}: {place}")

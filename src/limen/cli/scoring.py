@@ -17,7 +17,7 @@ from limen.ood.data import Images
 from limen.ood.objectives.atol import ATOL
 from limen.ood.objectives.vos import VOS
 from limen.ood.scores.odin import ODIN
-from limen.ood.scores.protocol import fits, name_of
+from limen.ood.scores.protocol import learns, name_of
 from limen.ood.step import Objective
 from limen.ood.synth.latents import Latents
 from limen.ood.synth.pca import PCAGenerator
@@ -70,7 +70,7 @@ def scores(texts: Sequence[str], *, train: str | None) -> list[Any]:
     twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
     if twice is not None:
         raise UsageError(f"--score must name each score once; {twice} is named again")
-    fitted = [name_of(one) for one in found if fits(one)]
+    fitted = [name_of(one) for one in found if learns(one)]
     if fitted and train is None:
         raise UsageError(f"--train is needed for {fitted[0]}, which is fitted on training pictures")
     if train is not None and not fitted:

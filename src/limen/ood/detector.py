@@ -11,13 +11,14 @@ from torch import Tensor, nn
 from limen._core.errors import UsageError
 from limen.bank.bank import FeatureBank
 from limen.bank.content import model_hash
+from limen.bank.network import head_of
 from limen.bank.outputs import Outputs
 from limen.measure._numbers import flat
 from limen.ood.adapt import AdaptiveThreshold
 from limen.ood.exported import export
 from limen.ood.levels import Levels
 from limen.ood.scores.energy import energy
-from limen.ood.scores.protocol import fits, fitted, name_of, scored
+from limen.ood.scores.protocol import fits, fitted, learns, name_of, scored
 from limen.ood.stored import pack, unpack
 
 
@@ -205,6 +206,14 @@ class Detector:
         return f"Detector({name_of(self.score)}, {self.threshold or 'not fitted'})"
 
     def _fitted(self, train: Any) -> Any:
+        if not learns(self.score) and not isinstance(train, FeatureBank):
+            if self.network is None:
+                raise UsageError(
+                    f"{name_of(self.score)} needs the classifier's last layer: give the network, "
+                    "or a bank by train="
+                )
+            layer = head_of(self.network, self.head)
+            return fitted(self.score, None, weight=layer.weight, bias=layer.bias)
         if train is None:
             raise UsageError(f"{name_of(self.score)} is fitted: give its training rows by train=")
         if isinstance(train, FeatureBank):
@@ -214,9 +223,8 @@ class Detector:
             bank = FeatureBank.of({"train": train})
         else:
             bank = self._extracted("train", train)
-        return fitted(
-            self.score, bank["train"], weight=bank.weight, bias=bank.bias, layers=bank.layers
-        )
+        rows = bank["train"] if learns(self.score) else None
+        return fitted(self.score, rows, weight=bank.weight, bias=bank.bias, layers=bank.layers)
 
     def _outputs(self, inputs: Any) -> Outputs:
         return inputs if isinstance(inputs, Outputs) else self._extracted("rows", inputs)["rows"]

@@ -10,7 +10,7 @@ from limen.bank.bank import FeatureBank
 from limen.measure._numbers import flat
 from limen.ood.judged import Judged
 from limen.ood.scores.msp import msp
-from limen.ood.scores.protocol import fits, fitted, name_of, scored
+from limen.ood.scores.protocol import fits, fitted, learns, name_of, scored
 from limen.ood.scores.sharing import sharing
 
 
@@ -91,7 +91,7 @@ def judge(
             outliers=outliers,
             level=level,
             groups=groups,
-            fitted_on=train if any(map(fits, scores)) else None,
+            fitted_on=train if any(map(learns, scores)) else None,
         ),
         seed=seed,
     )
@@ -100,12 +100,13 @@ def judge(
 def _ready(score: Any, bank: FeatureBank, train: str) -> Any:
     if not fits(score):
         return score
-    if train not in bank:
+    if train not in bank and learns(score):
         raise UsageError(
             f"{name_of(score)} is fitted on the training set, and the bank has no set {train!r}; "
             f"nearest: {nearest(train, bank.names)}; name it by train="
         )
-    return fitted(score, bank[train], weight=bank.weight, bias=bank.bias, layers=bank.layers)
+    rows = bank[train] if learns(score) else None
+    return fitted(score, rows, weight=bank.weight, bias=bank.bias, layers=bank.layers)
 
 
 def _names(scores: Sequence[Any]) -> list[str]:

@@ -83,7 +83,7 @@ class Table:
         return [list(row) for row in zip(*columns, strict=True)] if columns else []
 
     def to_text(self) -> str:
-        """Plain aligned text for a terminal; control characters in the data are replaced."""
+        """Plain aligned text for a terminal, the protocol under it; control characters go."""
         cells = [[_printable(cell.text) for cell in row] for row in self.shown()]
         lines = [[_printable(name) for name in self.columns], *cells]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -95,7 +95,8 @@ class Table:
             ).rstrip()
             for line in lines
         )
-        return "\n".join(filter(None, [_printable(self.title), body]))
+        told = f"Protocol: {_printable(self.protocol)}" if self.protocol else ""
+        return "\n".join(filter(None, [_printable(self.title), body, told]))
 
     def to_markdown(self) -> str:
         r"""A Markdown table, numbers to the right.

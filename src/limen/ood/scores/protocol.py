@@ -33,6 +33,21 @@ def fits(score: Any) -> tuple[str, ...]:
     return tuple(getattr(score, "fits", ()))
 
 
+def learns(score: Any) -> bool:
+    """Whether a score is fitted on training rows; False where it needs the classifier layer only.
+
+    Args:
+        score: Any score.
+
+    Example:
+        >>> from limen.ood.scores.ash import ASH
+        >>> from limen.ood.scores.knn import KNN
+        >>> learns(ASH()), learns(KNN())
+        (False, True)
+    """
+    return not set(fits(score)) <= {"weight", "bias", "layers"}
+
+
 def name_of(score: Any) -> str:
     """The name for a table: the score's own, with the options that are not defaults.
 
@@ -60,7 +75,7 @@ def fitted(
     Args:
         score: Any score.
         outputs: Of the training set: an object with logits, features, labels and grams, each an
-            array or None.
+            array or None; None itself where the score needs no training rows (see `learns`).
         weight: Of the classifier layer, (classes, width).
         bias: Of the classifier layer; None where it has none.
         layers: How many columns of the grams belong to each layer; None: all to one.
