@@ -213,7 +213,7 @@ def _table(
             require("pyarrow", extra="timeseries")
             frame = pandas.read_parquet(file)
         else:
-            frame = pandas.read_csv(file, sep=_READERS[file.suffix])
+            frame = pandas.read_csv(file, sep=_READERS[file.suffix], float_precision="round_trip")
     except (ValueError, OSError) as failure:
         raise UsageError(f"{file} must be a table with a header: {failure}") from failure
     frame.columns = [str(column) for column in frame.columns]

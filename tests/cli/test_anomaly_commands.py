@@ -1,0 +1,162 @@
+"""`limen anomaly`: train, make, score, judge on files of numbers; what is refused."""
+
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+
+import limen as library
+from limen.report import read
+
+START, END = 140, 152
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A normal series, and one with twelve labelled points that are off in the second channel."""
+    folder = tmp_path_factory.mktemp("series")
+    rng, time = np.random.default_rng(0), np.arange(300)
+    waves = np.stack([np.sin(time / 4), np.cos(time / 6)], 1) + 0.02 * rng.normal(size=(300, 2))
+    broken = waves.copy()
+    broken[START:END, 1] += 4.0
+    for name, values in (("normal", waves), ("broken", broken)):
+        label = (time >= START) & (time < END) & (name == "broken")
+        rows = [
+            [t, *map(float, row), int(flag)]
+            for t, row, flag in zip(time, values, label, strict=True)
+        ]
+        with (folder / f"{name}.csv").open("w", newline="") as file:
+            csv.writer(file).writerows([["time", "load", "heat", "label"], *rows])
+    return folder
+
+
+@pytest.fixture
+def trained(limen, files):
+    ended = limen("anomaly", "train", "--data", files / "normal.csv", "--detector", "RMSZ",
+                  "--into", "run")  # fmt: skip
+    assert ended.code == 0, ended.err
+    return ended
+
+
+def table(text):
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_a_trained_detector_lies_beside_its_page(trained, tmp_path):
+    assert {p.name for p in (tmp_path / "run").iterdir() if p.name[0] != "."} >= {
+        "detector.safetensors", "report.html", "spec.json", "result.json",
+    }  # fmt: skip
+    found = library.load(tmp_path / "run" / "detector.safetensors")
+    assert (type(found).__name__, found.channels) == ("RMSZ", 2)
+    assert "flagged in training" in trained.out
+
+
+def test_the_same_command_again_does_nothing_and_another_is_refused(limen, trained, files):
+    again = ["anomaly", "train", "--data", files / "normal.csv", "--into", "run", "--detector"]
+    ended = limen(*again, "RMSZ")
+    assert ended.code == 0
+    assert "finished before" in ended.err
+    ended = limen(*again, "MaxZ")
+    assert ended.code == 2
+    assert "belongs to another configuration" in ended.err
+
+
+def test_the_planted_stretch_is_printed_with_its_channel(limen, trained, files):
+    ended = limen("anomaly", "score", files / "broken.csv", "--detector", "run", "--join", 3)
+    rows = table(ended.out)
+    worst = max(rows, key=lambda row: float(row["severity"]))
+    assert START - 1 <= int(worst["start"]) < int(worst["end"]) <= END + 1
+    assert worst["channels"] == "heat"
+    assert float(worst["severity"]) > 1
+
+
+def test_scores_alarms_and_page_are_written(limen, trained, files, tmp_path):
+    ended = limen("anomaly", "score", files / "broken.csv", "--detector", "run", "--into", "out")
+    assert ended.code == 0, ended.err
+    rows = table((tmp_path / "out" / "scores.csv").read_text())
+    assert len(rows) == 300
+    detector = library.load(tmp_path / "run" / "detector.safetensors")
+    flagged = [float(row["score"]) > detector.threshold_ for row in rows]
+    assert [row["flag"] == "1" for row in rows] == flagged
+    kinds = [record["kind"] for record in read(tmp_path / "out" / "report.html")["records"]]
+    assert {"timeline", "grid", "table", "histogram", "facts"} <= set(kinds)
+
+
+def test_json_has_an_object_for_each_alarm(limen, trained, files):
+    ended = limen("anomaly", "score", files / "broken.csv", "--detector", "run", "--json")
+    found = [json.loads(line) for line in ended.out.splitlines()]
+    assert found
+    assert {"start", "end", "peak", "severity", "channels", "from", "to"} <= set(found[0])
+
+
+def test_judging_lays_detectors_and_foreign_scores_beside_chance(limen, trained, files, tmp_path):
+    np.save(tmp_path / "mine.npy", np.arange(300) == START)
+    ended = limen(
+        "anomaly", "judge", "--data", files / "broken.csv", "--detector", "run",
+        "--scores", "mine=mine.npy", "--window", 10, "--into", "judged",
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    names = [line.split()[0] for line in ended.out.splitlines()[2:5]]
+    assert names == ["run", "mine", "chance"]
+    assert "Protocol: " in ended.out
+    assert (tmp_path / "judged" / "report.html").is_file()
+
+
+def test_a_made_series_differs_where_its_label_says_so(limen, files, tmp_path):
+    ended = limen(
+        "anomaly", "make", "--data", files / "normal.csv", "--maker", "LevelShift(window=40)",
+        "--events", 2, "--size", 3, "--into", "made",
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    before = np.loadtxt(files / "normal.csv", delimiter=",", skiprows=1)
+    after = np.loadtxt(tmp_path / "made" / "series.csv", delimiter=",", skiprows=1)
+    changed = (before[:, 1:3] != after[:, 1:3]).any(1)
+    assert np.array_equal(changed, after[:, 3] == 1)
+    rows = table((tmp_path / "made" / "events.csv").read_text())
+    assert [float(row["size [sd]"]) for row in rows] == pytest.approx([3.0, 3.0])
+    assert library.load(tmp_path / "made" / "maker.safetensors").window == 40
+
+
+def test_what_was_made_can_be_scored_and_judged(limen, trained, files):
+    limen("anomaly", "make", "--data", files / "normal.csv", "--maker", "Spike(window=40, size=8)",
+          "--into", "made")  # fmt: skip
+    ended = limen("anomaly", "judge", "--data", "made/series.csv", "--detector", "run",
+                  "--window", 5, "--json")  # fmt: skip
+    row = next(row for row in ended.data["rows"] if row[0] == "run")
+    assert row[ended.data["columns"].index("VUS-PR")] > 0.5
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("train", "--data", "normal.csv", "--detector", "RMSX", "--into", "x"), "RMSZ"),
+        (("train", "--data", "none.csv", "--into", "x"), "there is no such file"),
+        (("train", "--data", "normal.csv", "--detector", "RMSZ", "--maker", "Spike", "--into", "x"),
+         "--maker is for detectors that learn"),
+        (("train", "--data", "normal.csv", "--end", 999, "--into", "x"), "--end 999 must lie"),
+        (("train", "--data", "normal.csv", "--detector", "KNN(window=900)", "--into", "x"),
+         "at least as long as the window of 900"),
+        (("train", "--data", "normal.csv", "--missing", "guess", "--into", "x"),
+         "--missing 'guess'"),
+        (("train", "--data", "normal.csv", "--threshold", "RMSZ", "--into", "x"), "--threshold"),
+        (("make", "--data", "normal.csv", "--maker", "Spike", "--shortest", 3, "--into", "x"),
+         "--shortest and --longest are one range"),
+        (("make", "--data", "normal.csv", "--maker", "Spike", "--size", 0, "--into", "x"),
+         "--size 0.0 must be above 0"),
+        (("make", "--data", "normal.csv", "--maker", "Spike(window=40)", "--events", 99,
+          "--into", "x"), "events of up to"),
+        (("score", "normal.csv", "--detector", "nowhere"), "there is no such file"),
+        (("judge", "--data", "normal.csv"), "--detector or --scores must name"),
+        (("judge", "--data", "normal.csv", "--scores", "a"), "must read NAME=PATH"),
+        (("judge", "--data", "normal.csv", "--scores", "a=b.npy", "--variant", "new"), "--variant"),
+    ],
+)  # fmt: skip
+def test_wrong_use_is_one_sentence_and_writes_nothing(limen, files, tmp_path, words, told):
+    given = [files / word if str(word).endswith("normal.csv") else word for word in words]
+    ended = limen("anomaly", *given)
+    assert (ended.code, ended.out) == (2, "")
+    assert told in ended.err
+    assert ended.err.count("\n") == 1
+    assert not (tmp_path / "x" / "report.html").exists()
