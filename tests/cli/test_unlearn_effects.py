@@ -39,7 +39,7 @@ def test_effects_in_json_are_those_of_the_function(limen, given, by):
 def test_effects_are_printed_by_layer_with_the_sum_last(limen, given):
     lines = limen("unlearn", "effects", *given.options()).out.splitlines()
     assert lines[0] == "Effect by layer"
-    assert lines[-1].startswith("all")
+    assert lines[-2].startswith("all")
 
 
 def test_the_page_of_effects_has_all_three_resolutions(limen, given, tmp_path):
