@@ -12,7 +12,7 @@ from limen.anomaly.series import Series
 
 @dataclass(eq=False)
 class MaxZ(Scaled):
-    """Score: the greatest |z| of a point's channels, clipped at 50; z by training's moments.
+    """Score: the greatest `abs(z)` of a point's channels, clipped at 50; z by training's moments.
 
     Example:
         >>> MaxZ().fit([[0.0, 0.0], [2.0, 2.0]]).decision_function([[1.0, 4.0]])
@@ -24,7 +24,7 @@ class MaxZ(Scaled):
         return found
 
     def attribution(self, X: Any) -> Float[np.ndarray, "time channels"]:  # noqa: N803
-        """|z| of each channel.
+        """`abs(z)` of each channel.
 
         Args:
             X: A series with the channels of training.

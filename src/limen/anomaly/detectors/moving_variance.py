@@ -13,7 +13,7 @@ from limen.anomaly.windows import Scaler, Windows, sliding
 
 @dataclass(eq=False)
 class MovingVariance(Windowed):
-    """Score: |z| of a window's log variance among those of training, a mean over channels.
+    """Score: `abs(z)` of a window's log variance among those of training, a mean over channels.
 
     Args:
         window: Points in a window; None takes one period of the series, at least 10.

@@ -39,7 +39,7 @@ def affiliation(predictions: Any, labels: Any) -> Affiliation:
     with A the time that is flagged and X a uniform point of E,
 
         precision = mean over x in A of P(dist(X, J) >= dist(x, J)),
-        recall    = mean over y in J of P(|X - y| >= dist(y, A)),
+        recall    = mean over y in J of P(abs(X - y) >= dist(y, A)),
 
     so an alarm a little beside an event gets almost all, and one no nearer than chance gets a half.
     Precision is the mean over the zones with alarms, recall over all, 0 in those without. Point t

@@ -13,8 +13,6 @@ from limen.anomaly.events import runs
 from limen.anomaly.metrics.given import Flags, Scores, scored, undefined
 from limen.anomaly.metrics.oracle import best_points
 
-__all__ = ["pa_f1", "pa_k"]
-
 
 def pa_f1(scores: Any, labels: Any) -> float:
     """Best point-adjusted F1 over all thresholds, chosen with the labels; flatters chance.
