@@ -53,9 +53,10 @@ def as_labels(labels: Any, length: int | None = None) -> Bool[np.ndarray, " time
         found = found[:, 0]
     if found.ndim != 1:
         raise UsageError(f"labels must be (time,), got shape {found.shape}")
-    if found.dtype.kind not in "biuf" or not np.isin(found, (0, 1)).all():
-        others = [x for x in np.unique(found.astype(str)) if x not in ("0", "1")][:3]
-        raise UsageError(f"labels must be 0 and 1; found {', '.join(others)}")
+    wrong = ~np.isin(found, (0, 1)) if found.dtype.kind in "biuf" else np.ones(len(found), bool)
+    if wrong.any():
+        others = ", ".join(np.unique(found[wrong].astype(str))[:3])
+        raise UsageError(f"labels must be 0 and 1; found {others}")
     if length is not None and len(found) != length:
         raise UsageError(f"labels must be as many as points: {length} points, {len(found)} labels")
     return found.astype(bool)

@@ -75,7 +75,9 @@ def as_many(values: Any, *, missing: Missing = "raise", name: str = "X") -> list
         >>> [len(found) for found in as_many([np.zeros(3), np.ones((5, 1))])]
         [3, 5]
     """
-    several = isinstance(values, list | tuple) and all(hasattr(one, "shape") for one in values)
+    several = isinstance(values, list | tuple) and all(
+        len(getattr(one, "shape", ())) > 0 for one in values
+    )
     if not several:
         return [as_series(values, missing=missing, name=name)]
     if not values:

@@ -19,8 +19,8 @@ class Adapter(Windowed):
     """A detector of rows, given windows as rows; higher = more anomalous, whatever its own sign.
 
     PyOD's `decision_function` and scikit-learn's `score_samples` (whose sign is turned) score
-    windows. aeon's detectors, which know no training, score a whole series by `fit_predict`; they
-    cannot follow a stream.
+    windows. aeon's detectors score a whole series: those that learn from normal series are fitted
+    on one and asked by `predict`, all others by `fit_predict`; they cannot follow a stream.
 
     Args:
         detector: An object of one of the three, not fitted; a copy of it is.
@@ -69,6 +69,17 @@ class Adapter(Windowed):
         self.fitted = copy.deepcopy(self.detector)
         if self._how != "fit_predict":
             self.fitted.fit(self._flat(self._training_windows(series)))
+        elif self._learns:
+            if len(series) > 1:
+                raise UsageError("a detector of aeon takes one series; join them")
+            self.fitted.fit(self.scaler(series[0]), axis=0)
+
+    @property
+    def _learns(self) -> bool:
+        """Whether a detector of aeon can be fitted on a normal series."""
+        asked = ("learning_type:semi_supervised", "fit_is_empty")
+        normal, empty = (self.detector.get_tag(tag) for tag in asked)
+        return bool(normal) and not empty
 
     def _flat(self, windows: Windows) -> Float[np.ndarray, "windows numbers"]:
         assert self.scaler is not None
@@ -78,7 +89,11 @@ class Adapter(Windowed):
         if self._how != "fit_predict":
             return super()._scored(series, align)
         assert self.scaler is not None
-        scores = copy.deepcopy(self.detector).fit_predict(self.scaler(series))
+        scaled = self.scaler(series)
+        if self._learns:
+            scores = self.fitted.predict(scaled, axis=0)
+        else:
+            scores = copy.deepcopy(self.detector).fit_predict(scaled, axis=0)
         return np.asarray(scores, dtype=np.float64).reshape(len(series))
 
     def _window_scores(self, windows: Windows) -> Float[np.ndarray, " windows"]:

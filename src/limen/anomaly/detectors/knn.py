@@ -10,7 +10,7 @@ from jaxtyping import Float
 from limen._core.errors import UsageError
 from limen.anomaly.detectors.protocol import Align, Windowed
 from limen.anomaly.detectors.scaled import CLIP
-from limen.anomaly.windows import Scaler, Windows
+from limen.anomaly.windows import Scaler, Windows, sliding
 
 _BLOCK = 1024
 
@@ -58,19 +58,24 @@ class KNN(Windowed):
 
     def _fit_windows(self, series: list[np.ndarray]) -> None:
         self.scaler = Scaler.fit(series)
-        windows = self._training_windows(series)
-        kept = np.linspace(0, len(windows) - 1, min(len(windows), self.most)).round().astype(int)
+        views = [sliding(one, self.size, stride=self.stride) for one in series]
+        count = sum(map(len, views))
+        kept = np.linspace(0, count - 1, min(count, self.most)).round().astype(int)
         if not 0 < self.k <= len(kept):
             raise UsageError(f"k must be 1 to {len(kept)}, the number of windows; got {self.k}")
-        self.known = self._flat(windows[kept])
+        parts = []
+        for view in views:
+            parts.append(self._flat(view[kept[(kept >= 0) & (kept < len(view))]]))
+            kept = kept - len(view)
+        self.known = np.concatenate(parts)
 
     def _flat(self, windows: Windows) -> Float[np.ndarray, "windows numbers"]:
         assert self.scaler is not None
-        z = self.scaler(windows).clip(-CLIP, CLIP)
+        z = self.scaler(windows)
         if self.normalise:
             spread = z.std(1, keepdims=True)
             z = (z - z.mean(1, keepdims=True)) / np.where(spread > 1e-8, spread, 1.0)
-        return z.reshape(len(z), -1)
+        return z.clip(-CLIP, CLIP).reshape(len(z), -1)
 
     def _window_scores(self, windows: Windows) -> Float[np.ndarray, " windows"]:
         assert self.known is not None

@@ -11,7 +11,9 @@ from limen._core.errors import UsageError
 from limen.anomaly.detectors.protocol import Align, Windowed
 from limen.anomaly.detectors.scaled import CLIP, Scaled
 from limen.anomaly.series import Series
-from limen.anomaly.windows import Scaler, Windows, to_points
+from limen.anomaly.windows import Scaler, Windows, sliding, to_points
+
+_BLOCK = 4096  # windows at once
 
 
 @dataclass(eq=False)
@@ -111,11 +113,17 @@ class WindowedPCA(Windowed):
         if self.components < 1:
             raise UsageError(f"components must be 1 or more, got {self.components}")
         self.scaler = Scaler.fit(series)
-        rows = self._flat(self._training_windows(series))
-        self.mean = rows.mean(0)
-        centred = rows - self.mean
-        _, vectors = np.linalg.eigh(centred.T @ centred)
-        kept = min(self.components, rows.shape[1] - 1)
+        views = [sliding(one, self.size, stride=self.stride) for one in series]
+        blocks = [view[i : i + _BLOCK] for view in views for i in range(0, len(view), _BLOCK)]
+        self.mean = np.sum([self._flat(one).sum(0) for one in blocks], axis=0) / sum(
+            map(len, views)
+        )
+        scatter = np.zeros((len(self.mean), len(self.mean)))
+        for one in blocks:
+            rows = self._flat(one) - self.mean
+            scatter += rows.T @ rows
+        _, vectors = np.linalg.eigh(scatter)
+        kept = min(self.components, len(self.mean) - 1)
         self.basis = vectors[:, ::-1][:, : max(1, kept)].T
 
     def _flat(self, windows: Windows) -> Float[np.ndarray, "windows numbers"]:
@@ -139,14 +147,12 @@ class WindowedPCA(Windowed):
         Args:
             X: A series with the channels of training.
         """
-        from limen.anomaly.windows import sliding
-
         series = self._checked(X)
         windows = sliding(series, self.size)
         parts = np.concatenate(
             [
-                np.square(self._left(windows[i : i + 4096])).mean(1)
-                for i in range(0, len(windows), 4096)
+                np.square(self._left(windows[i : i + _BLOCK])).mean(1)
+                for i in range(0, len(windows), _BLOCK)
             ]
         )
         columns = [to_points(column, len(series), window=self.size) for column in parts.T]

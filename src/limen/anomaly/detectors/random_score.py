@@ -1,42 +1,57 @@
 """What chance gets."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from limen._core.streams import numpy_stream
-from limen.anomaly.detectors.scaled import Scaled
+from limen.anomaly.detectors.protocol import Pointwise
 from limen.anomaly.series import Series
 
 
 @dataclass(eq=False)
-class RandomScore(Scaled):
-    """Score: uniform noise. A point's score depends on the seed and its numbers, nothing else.
+class RandomScore(Pointwise):
+    """Score: uniform noise, one number a point, whatever the point is.
 
     Args:
+        threshold: Where to flag, see `Detector`.
         seed: Of the noise.
 
     Example:
-        >>> found = RandomScore().fit([0.0, 1.0, 2.0])
-        >>> bool((found.decision_function([5.0, 6.0]) < 1).all())
-        True
+        >>> scores = RandomScore().fit([0.0, 1.0, 2.0]).decision_function([5.0, 5.0])
+        >>> bool((scores < 1).all()), bool(scores[0] == scores[1])
+        (True, False)
     """
 
+    threshold: Any = None
     seed: int = 0
+    _draws: Any = field(default=None, init=False, repr=False)
+
+    def update(self, x: Any) -> float:
+        """The score of the next point of a stream; see `Detector.update`.
+
+        Args:
+            x: One point.
+        """
+        if self._past is None:
+            self._draws = self._noise()
+        super().update(x)  # refuses what is no point
+        return float(self._draws.random())
+
+    def _noise(self) -> np.random.Generator:
+        return numpy_stream(self.seed, "random score")
 
     def _point_scores(self, points: Series) -> Float[np.ndarray, " time"]:
-        # hashed, not drawn in order, so that a stream gets what the batch gets
-        salt = numpy_stream(self.seed, "random score").normal(size=points.shape[1])
-        raw = np.ascontiguousarray(points.astype(np.float64) + salt).view(np.uint64)
-        mixed = np.bitwise_xor.reduce(_mixed(raw), axis=1)
-        return _mixed(mixed).astype(np.float64) / 2.0**64
+        return self._noise().random(len(points))
 
+    def _fit(self, series: list[np.ndarray]) -> None:
+        """Learn nothing."""
 
-def _mixed(values: np.ndarray) -> np.ndarray:
-    """SplitMix64's finaliser: each bit of the input moves about half of the bits."""
-    found = values + np.uint64(0x9E3779B97F4A7C15)
-    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-        found = (found ^ (found >> np.uint64(shift))) * np.uint64(factor)
-    out: np.ndarray = found ^ (found >> np.uint64(31))
-    return out
+    def _state(self) -> dict[str, Any]:
+        return {}
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        """Take up nothing."""

@@ -20,6 +20,7 @@ class FlatLine(Rule):
     """
 
     kind: ClassVar[str] = "flat_line"
+    least: ClassVar[int] = 2
 
     def _bent(self, on: Stretch) -> tuple[Bent, str]:
         return np.repeat(on.segment[:1], on.points, axis=0), self.kind

@@ -25,6 +25,7 @@ class Frequency(Rule):
 
     factor: float = 2.0
     kind: ClassVar[str] = "frequency"
+    least: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -74,6 +74,11 @@ class Mixture(Maker):
         for maker in self.makers:
             if maker.scaler is None:
                 maker.fit(series)
+            elif len(maker.scaler.low) != series[0].shape[1]:
+                raise UsageError(
+                    f"X must have the {len(maker.scaler.low)} channels that {type(maker).__name__} "
+                    f"of makers was fitted on; it has {series[0].shape[1]}"
+                )
 
     def to_dict(self) -> dict[str, Any]:
         """The makers and what was fitted, for `limen.save`."""

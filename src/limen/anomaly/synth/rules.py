@@ -81,6 +81,8 @@ class Rule(Maker):
     misses: int = field(default=0, init=False, repr=False)
 
     kind: ClassVar[str] = "rule"
+    least: ClassVar[int] = 1
+    """Points of a stretch below which the rule would change nothing."""
 
     def __post_init__(self) -> None:
         if isinstance(self.window, bool) or self.window < 4:
@@ -146,9 +148,14 @@ class Rule(Maker):
                          f"{window.dtype} to hold a shift of {_SHIFT} deviations")  # fmt: skip
 
     def _span(self, length: int, stream: np.random.Generator) -> tuple[int, int]:
-        points = int(stream.integers(max(1, length // 10), max(2, 9 * length // 10)))
+        low = max(self.least, length // 10)
+        points = int(stream.integers(low, max(low + 1, 9 * length // 10)))
         start = int(stream.integers(0, length - points + 1))
         return start, start + points
+
+    def _lengths(self, given: tuple[int, int] | None) -> tuple[int, int]:
+        low, high = super()._lengths(given)
+        return (low, high) if given else (max(low, self.least), max(high, self.least))
 
     def _channels(self, count: int, stream: np.random.Generator) -> np.ndarray:
         some = int(stream.integers(1, max(1, count // 2) + 1))

@@ -21,6 +21,7 @@ class Seasonal(Rule):
     """
 
     kind: ClassVar[str] = "seasonal"
+    least: ClassVar[int] = 2
 
     def _bent(self, on: Stretch) -> tuple[Bent, str]:
         segment = on.segment
