@@ -1,3 +1,5 @@
+import copy
+
 import numpy as np
 import pytest
 import timm
@@ -15,7 +17,8 @@ from transformers import (
 
 import limen
 from limen._core.errors import UsageError
-from limen.bank import FeatureBank, Outputs
+from limen.bank import FeatureBank, Outputs, content
+from limen.bank.content import model_hash
 
 X, Y = rows(7), labels(7)
 IMAGES = torch.linspace(-1, 1, 3 * 3 * 32 * 32).reshape(3, 3, 32, 32)
@@ -194,6 +197,27 @@ def test_autocast_answers_in_float32_arrays_near_the_exact_ones():
 def test_a_half_precision_model_gives_float32_arrays():
     bank = FeatureBank.extract(net().bfloat16(), {"id": X.bfloat16()})
     assert bank.weight.dtype == bank["id"].features.dtype == np.float32
+
+
+def test_the_hash_of_a_network_follows_every_write():
+    model = net()
+    seen = [model_hash(model)]
+    with torch.no_grad():
+        next(model.parameters()).add_(1)
+    seen.append(model_hash(model))
+    next(model.parameters()).data.mul_(2)  # which torch does not count
+    seen.append(model_hash(model))
+    model.half().float()
+    seen.append(model_hash(model))
+    assert len(set(seen)) == 4
+    assert seen[-1] == model_hash(copy.deepcopy(model)) == model_hash(model)
+
+
+def test_a_network_without_writes_is_hashed_once(monkeypatch):
+    model, asked = net(), []
+    monkeypatch.setattr(content, "fingerprint", lambda one: asked.append(one) or "hash")
+    assert model_hash(model) == model_hash(model)
+    assert len(asked) == 1
 
 
 def test_hashes_tell_models_and_data_apart():

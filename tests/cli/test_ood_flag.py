@@ -93,6 +93,16 @@ def test_classes_with_too_few_pictures_are_told_or_take_the_threshold_of_all(lim
     assert [row[0] for row in both.data["rows"]] == ["all"]
 
 
+def test_the_page_shows_what_the_promise_rests_on(limen, pictures, tmp_path):
+    assert limen(*threshold(pictures, "--page", "shown")).code == 0
+    page = (tmp_path / "shown/report.html").read_text()
+    assert "A threshold that keeps a promise" in page
+    assert "39 pictures" in page
+    other = limen(*threshold(pictures, "--page", "shown", alpha=0.2))
+    assert other.code == 2
+    assert "alpha" in other.err
+
+
 @pytest.mark.slow
 def test_the_onnx_file_answers_as_the_detector_does(limen, pictures, tmp_path):
     runtime = pytest.importorskip("onnxruntime")

@@ -18,9 +18,13 @@ from limen.ood.scores.knn import KNN
 from limen.ood.scores.mahalanobis import Mahalanobis
 from limen.ood.scores.max_logit import max_logit
 from limen.ood.scores.msp import msp
+from limen.ood.scores.nn_guide import NNGuide
 from limen.ood.scores.protocol import name_of
 from limen.ood.scores.react import ReAct
+from limen.ood.scores.relative_mahalanobis import RelativeMahalanobis
+from limen.ood.scores.residual import Residual
 from limen.ood.scores.scale import SCALE
+from limen.ood.scores.vim import ViM
 from limen.run.files import load, save
 
 
@@ -69,6 +73,19 @@ def test_classes_with_too_few_rows_are_named_or_fall_back_when_asked() -> None:
         Detector().fit(few, alpha=0.05, per_class=True)
     detector = Detector().fit(few, alpha=0.05, per_class=True, fallback=True)
     assert list(detector.threshold.by_class) == [0]
+
+
+def test_a_class_never_predicted_in_calibration_has_no_promise() -> None:
+    rows = Outputs(logits=np.eye(3)[[0] * 30 + [1] * 30])
+    with pytest.raises(UsageError, match="class 2: 0"):
+        Detector().fit(rows, alpha=0.05, per_class=True)
+    detector = Detector().fit(rows, alpha=0.05, per_class=True, fallback=True)
+    assert list(detector.threshold.by_class) == [0, 1]
+
+
+def test_of_many_short_classes_the_first_are_named() -> None:
+    with pytest.raises(UsageError, match=r"class 4: 1 and 35 more classes"):
+        Detector().fit(Outputs(logits=np.eye(40)), alpha=0.05, per_class=True)
 
 
 def test_too_small_an_alpha_says_how_many_rows_are_needed() -> None:
@@ -133,7 +150,11 @@ def test_a_score_of_another_library_cannot_be_stored(tmp_path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("score", [msp, energy, max_logit, ReAct()], ids=name_of)
+@pytest.mark.parametrize(
+    "score",
+    [msp, energy, max_logit, ReAct(), Mahalanobis(), RelativeMahalanobis(), Residual(2), ViM(2)],
+    ids=name_of,
+)
 def test_onnx_runtime_answers_as_torch_does_for_any_number_of_rows(score, tmp_path) -> None:
     runtime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
@@ -148,7 +169,7 @@ def test_onnx_runtime_answers_as_torch_does_for_any_number_of_rows(score, tmp_pa
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("score", [Mahalanobis(), KNN(k=3)], ids=name_of)
+@pytest.mark.parametrize("score", [NNGuide(k=3), KNN(k=3)], ids=name_of)
 def test_a_graph_that_would_take_one_number_of_rows_only_is_refused(score, tmp_path) -> None:
     pytest.importorskip("onnxscript")
     detector = Detector(network(), score=score).fit(rows("calibration"), train=trained())

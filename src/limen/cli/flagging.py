@@ -1,7 +1,7 @@
 """The work behind `limen ood threshold` and `limen ood score`; imported only when there is some."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +12,19 @@ from torch import nn
 from limen._core.errors import UsageError
 from limen.bank.bank import FeatureBank
 from limen.cli.classifiers import Seer
-from limen.cli.pictures import Reading, bare, renumbered, scattered
+from limen.cli.pages import PageFolder
+from limen.cli.pictures import Reading, bare, described, renumbered, scattered
 from limen.cli.separating_records import called
 from limen.measure.threshold import Threshold
 from limen.ood.data import Images, require_apart
 from limen.ood.detector import Detector
 from limen.ood.scores.protocol import fits, fitted, learns, name_of, scored
-from limen.report import Table
+from limen.report import Facts, Histogram, Page, Table
 from limen.report.table import Cell
 from limen.run.files import load as loaded
 from limen.run.files import save
 from limen.run.progress import say
+from limen.run.provenance import origin
 
 ROWS, TRAIN = "rows", "train"
 FILE = "detector.safetensors"
@@ -100,9 +102,10 @@ def threshold(
     reading: Reading,
     into: Path,
     onnx: Path | None,
+    page: PageFolder | None,
     as_json: bool,
 ) -> None:
-    """Calibrate a detector, write it, print what it promises.
+    """Calibrate a detector, write it, print what it promises, write the page.
 
     `each` says whether every predicted class has a threshold of its own, and whether those with
     too few pictures take that of all.
@@ -127,6 +130,10 @@ def threshold(
     save(detector, into)
     say(f"the detector: {into}")
     table = _promise(detector, seer)
+    if page is not None:
+        page.write(
+            _page(detector, seer, table, described({"calibration": (calibration, pictures)}))
+        )
     print(json.dumps({**table.to_dict(), "detector": str(into)}, indent=2) if as_json
           else table.to_text())  # fmt: skip
 
@@ -205,6 +212,34 @@ def _promise(detector: Detector, seer: Seer) -> Table:
         protocol=f"Split conformal, alpha {alpha:g}: a new inlier, exchangeable with the "
         "calibration pictures, is flagged with a probability of at most floor((n + 1) alpha) / "
         "(n + 1), the rate shown.",
+    )
+
+
+def _page(detector: Detector, seer: Seer, table: Table, told: Mapping[str, Any]) -> Page:
+    """What the detector promises, and the calibration scores that the promise rests on."""
+    levels, calibration = detector.threshold, detector.calibration
+    assert levels is not None
+    assert calibration is not None
+    overall, score = levels.overall, name_of(detector.score)
+    spread = Histogram.of(
+        {"calibration": calibration},
+        at=overall.level,
+        title=f"{score} of the calibration pictures",
+        caption="Higher = more outlying. What lies right of the line is flagged"
+        + (", where a class has no line of its own." if levels.by_class else "."),
+        x_name=score,
+    )
+    facts: dict[str, Any] = {
+        "model": f"{seer.where}, hash {seer.hash}",
+        "score": score,
+        "alpha": overall.alpha,
+    }
+    return Page(
+        "A threshold that keeps a promise",
+        f"Above {overall.level:.6g} a picture is flagged; of new inliers {overall.expected:.2%} "
+        "are, on average.",
+        [table, spread, Facts({**facts, **told, **origin()}, title="How to do it again")],
+        subtitle=f"{score}, {overall.count} calibration pictures",
     )
 
 

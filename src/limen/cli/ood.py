@@ -175,6 +175,7 @@ def threshold(
     onnx: Annotated[
         Path | None, typer.Option(help="File for network, score and threshold as ONNX [none].")
     ] = None,
+    page: Annotated[Path | None, typer.Option(help="Folder for a page [none].")] = None,
     limit: Limit = None,
     skip_bad: SkipBad = False,
     device: Device = None,
@@ -182,8 +183,9 @@ def threshold(
     as_json: AsJson = False,
 ) -> None:
     """Calibrate a detector that flags at most a set share of new inliers."""
+    options = {**locals(), "into": page}  # and nothing else, as long as this line is the first
     from limen._core.errors import UsageError
-    from limen.cli import classifiers, pictures, scoring, subjects
+    from limen.cli import classifiers, pages, pictures, scoring, subjects
     from limen.cli import flagging as do
 
     if fallback and not per_class:
@@ -191,13 +193,14 @@ def threshold(
     found = scoring.scores([score], train=train)
     file = do.place_of(into)
     do.check_alpha(alpha)
+    folder = pages.folder("ood threshold", options)
     place = subjects.place(device, dtype="float32", threads=threads)
     seer = classifiers.load(model, place.device, scores=found)
     do.check_onnx(onnx, seer, per_class=per_class)
     do.threshold(
         seer, found[0], calibration=calibration, train=train, alpha=alpha,
         each=(per_class, fallback), reading=pictures.Reading(limit, skip_bad), into=file,
-        onnx=onnx, as_json=as_json,
+        onnx=onnx, page=folder, as_json=as_json,
     )  # fmt: skip
 
 

@@ -12,10 +12,10 @@ from limen.run.folder import RunFolder
 from limen.run.progress import say
 from limen.run.store import read_json
 
-IDLE = {"into", "bank", "batch", "threads", "as_json"}
+IDLE = {"into", "page", "bank", "batch", "threads", "as_json"}
 """Options that decide no number of a page."""
 VERBS = (
-    "unlearn judge", "unlearn effects", "unlearn attack", "ood judge",
+    "unlearn judge", "unlearn effects", "unlearn attack", "ood judge", "ood threshold",
     "anomaly make", "anomaly score", "anomaly judge",
 )  # fmt: skip
 

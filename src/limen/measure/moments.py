@@ -195,6 +195,8 @@ def chunks(rows: Tensor, *others: Tensor, per_row: int | None = None) -> Any:
         >>> [part.shape for part, in chunks(torch.zeros(3, 1), per_row=CHUNK // 2)]
         [torch.Size([2, 1]), torch.Size([1, 1])]
     """
+    if torch.compiler.is_exporting():  # a graph has one number of pieces, whatever the rows
+        return [(rows, *others)]
     size = max(1, CHUNK // (per_row or rows[0].numel()))
     return zip(*(one.split(size) for one in (rows, *others)), strict=True)
 

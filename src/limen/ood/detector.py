@@ -50,6 +50,7 @@ class Detector:
     Attributes:
         model: Content hash of the network, None without one.
         threshold: The fitted thresholds.
+        calibration: Scores of the calibration rows, None before the fit.
 
     Reference:
         V. Vovk, "Conditional validity of inductive conformal predictors", ACML 2012, for
@@ -68,7 +69,7 @@ class Detector:
         self.network, self.score, self.head = network, score, head
         self.model = None if network is None else model_hash(network)
         self.threshold: Levels | None = None
-        self._calibration: np.ndarray | None = None
+        self.calibration: np.ndarray | None = None
 
     def fit(
         self,
@@ -88,22 +89,24 @@ class Detector:
             train: Training rows, for scores that are fitted: a loader or arrays, or a
                 `FeatureBank` whose set "train" and classifier layer are taken.
             per_class: One threshold for each predicted class.
-            fallback: Classes with too few calibration rows take the threshold of all.
+            fallback: Classes with too few calibration rows, or none, take the threshold of all,
+                whose promise holds for all rows together and not for theirs.
 
         Returns:
             This detector, fitted.
 
         Raises:
             UsageError: Too few calibration rows for `alpha` (says how many are needed), of a class
-                too; a fitted score without `train`; scores that are NaN.
+                that the network can name too; a fitted score without `train`; scores that are NaN.
         """
         if fits(self.score):
             self.score = self._fitted(train)
         outputs = self._outputs(calibration)
         found = self._scored(outputs)
         classes = _predicted(outputs) if per_class else None
-        self.threshold = Levels.fit(found, alpha, classes=classes, fallback=fallback)
-        self._calibration = found
+        of = 0 if outputs.logits is None else outputs.logits.shape[1]
+        self.threshold = Levels.fit(found, alpha, classes=classes, of=of, fallback=fallback)
+        self.calibration = found
         return self
 
     def __call__(self, inputs: Any) -> Detection:
@@ -199,7 +202,7 @@ class Detector:
         """The inverse of `to_dict`; give it its network with `attach`."""
         found = cls(score=unpack(data["score"]), head=data["head"])
         found.model, found.threshold = data["model"], Levels.from_dict(data["threshold"])
-        found._calibration = np.asarray(data["calibration"])
+        found.calibration = np.asarray(data["calibration"])
         return found
 
     def __repr__(self) -> str:
@@ -256,7 +259,7 @@ class Detector:
 
     def _calibrated(self) -> np.ndarray:
         self._ready()
-        return np.asarray(self._calibration)
+        return np.asarray(self.calibration)
 
 
 def _predicted(outputs: Outputs) -> np.ndarray:

@@ -63,7 +63,7 @@ def export(
 
     Raises:
         UsageError: A score of something else, or of operations that ONNX has not; a graph for one
-            number of rows only; one row; a difference above 1e-5.
+            number of rows only (neighbours looked up in blocks); one row; a difference above 1e-5.
     """
     odd = [name for name in sees(score) if name not in ("logits", "features")]
     if odd or len(example) < 2:

@@ -10,6 +10,9 @@ import numpy as np
 from limen._core.errors import UsageError
 from limen.measure.threshold import Threshold
 
+SHOWN = 5
+"""How many classes an error lists."""
+
 
 @dataclass(frozen=True)
 class Levels:
@@ -35,6 +38,7 @@ class Levels:
         alpha: float,
         *,
         classes: np.ndarray | None = None,
+        of: int = 0,
         fallback: bool = False,
     ) -> "Levels":
         """Thresholds from calibration scores.
@@ -43,6 +47,7 @@ class Levels:
             scores: Of inliers; higher = more outlying.
             alpha: The share of inliers that may be flagged.
             classes: Predicted class of each; None: one threshold.
+            of: How many classes there are, those included that no row is predicted to be of.
             fallback: Classes with too few rows take the threshold of all.
 
         Raises:
@@ -52,15 +57,17 @@ class Levels:
         if classes is None:
             return cls(overall)
         needed = ceil((1 - 1e-9) / alpha) - 1
-        found, counts = np.unique(classes, return_counts=True)
-        short = {int(c): int(n) for c, n in zip(found, counts, strict=True) if n < needed}
+        counts = np.bincount(classes, minlength=of)
+        short = {one: int(count) for one, count in enumerate(counts) if count < needed}
         if short and not fallback:
-            got = ", ".join(f"class {one}: {count}" for one, count in short.items())
+            got = ", ".join(f"class {one}: {count}" for one, count in [*short.items()][:SHOWN])
+            more = len(short) - SHOWN
+            got += f" and {more:,} more classes" if more > 0 else ""
             raise UsageError(
                 f"alpha={alpha} needs at least {needed:,} calibration rows of each predicted "
                 f"class, got {got}; bring more, raise alpha, or say fallback=True"
             )
-        able = [int(one) for one in found if int(one) not in short]
+        able = [one for one in range(len(counts)) if one not in short]
         each = {one: Threshold(alpha=alpha).fit(scores[classes == one]) for one in able}
         return cls(overall, each)
 

@@ -19,6 +19,7 @@ from limen.ood.scores import (
     TemperatureScaling,
     energy,
     entropy,
+    extra_class,
     max_logit,
     msp,
 )
@@ -155,12 +156,32 @@ def test_labels_of_other_rows_have_no_temperature():
         TemperatureScaling().fit(np.eye(3), np.array([1, 2, 0]))
 
 
+@few
+@given(logits, shifts)
+def test_the_extra_class_scores_by_the_log_odds_of_its_probability(z, shift):
+    p = torch.tensor(z).softmax(-1)[:, -1]
+    rest = torch.tensor(z).softmax(-1)[:, :-1].sum(-1)  # not 1 - p, which rounds to 0
+    np.testing.assert_allclose(extra_class(z), (p.log() - rest.log()).numpy(), rtol=1e-7, atol=1e-7)
+    np.testing.assert_allclose(extra_class(z + shift), extra_class(z), rtol=1e-9, atol=1e-9)
+
+
+def test_the_extra_class_tells_apart_what_its_probability_rounds_to_one():
+    sure, surer = np.array([[0.0, 50.0]]), np.array([[0.0, 60.0]])
+    assert torch.tensor(sure).softmax(-1)[0, 1] == torch.tensor(surer).softmax(-1)[0, 1] == 1
+    assert extra_class(surer) > extra_class(sure)
+
+
+def test_an_extra_class_stands_behind_others():
+    with pytest.raises(UsageError, match="after those of classes, got one"):
+        extra_class(np.zeros((2, 1)))
+
+
 def test_mcm_refuses_logits_that_are_no_cosines():
     with pytest.raises(UsageError, match=r"cosines in \[-1, 1\], got one of size 25"):
         MCM()(np.array([[25.0, 3.0]]))
 
 
-@pytest.mark.parametrize("score", [msp, max_logit, energy, entropy, GEN()])
+@pytest.mark.parametrize("score", [msp, max_logit, energy, entropy, extra_class, GEN()])
 def test_gradients_flow_through_scores_of_logits(score):
     z = torch.randn(3, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     assert torch.autograd.gradcheck(score, z.requires_grad_())

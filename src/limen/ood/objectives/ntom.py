@@ -18,8 +18,8 @@ class NTOM:
     The network has C + 1 outputs, the last for outliers. Candidates are ordered by their
     probability p of that class, hardest (smallest p) first; of N candidates the `keep` share
     from position `floor(quantile N)` on is learnt, the rest ignored: neither the mislabelled
-    hardest ones nor those that teach nothing any more. Published weight 1; score with the last
-    class's probability.
+    hardest ones nor those that teach nothing any more. Published weight 1; score with
+    `limen.ood.scores.extra_class`.
 
     Mining is part of the objective, not of the batches, because it asks the network: the
     candidates are the batch's outliers, so draw 1 / `keep` as many as are to be learnt. As

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from limen.ood.scores.dice import DICE
     from limen.ood.scores.energy import energy
     from limen.ood.scores.entropy import entropy
+    from limen.ood.scores.extra_class import extra_class
     from limen.ood.scores.fdbd import FDBD
     from limen.ood.scores.gen import GEN
     from limen.ood.scores.grad_norm import GradNorm
@@ -57,6 +58,7 @@ __all__ = [  # noqa: RUF022  in plain order
     "ViM",
     "energy",
     "entropy",
+    "extra_class",
     "max_logit",
     "msp",
 ]
