@@ -84,7 +84,7 @@ def test_a_class_never_predicted_in_calibration_has_no_promise() -> None:
 
 
 def test_of_many_short_classes_the_first_are_named() -> None:
-    with pytest.raises(UsageError, match=r"class 4: 1 and 35 more classes"):
+    with pytest.raises(UsageError, match=r"class 4: 1 and 35 more"):
         Detector().fit(Outputs(logits=np.eye(40)), alpha=0.05, per_class=True)
 
 

@@ -147,7 +147,7 @@ def _told(sentence: str, options: Mapping[str, tuple[str, str]]) -> str:
         if name not in options or before.count("(") > before.count(")"):
             return found[0]
         on, off = options[name]
-        if value == "True" and off:
+        if value == "True":
             return on
         if value in ("False", "None"):
             return off or f"no {on}"

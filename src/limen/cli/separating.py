@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -169,8 +169,7 @@ def _print(found: Mapping[str, Judged], compared: Table | None, *, as_json: bool
             print(f"Model: {where}")
         print(one.to_text())
         if len(one.inliers) > 1:
-            print(f"\n{one.paired.to_text()}")
-        print(f"\n{one.protocol}")
+            print(f"\n{replace(one.paired, protocol='').to_text()}")  # the same as above
     if compared is not None:
         print(f"\n{compared.to_text()}")
         print(f"Difference: {' minus '.join(found)}. Paired over rows, DeLong; p Holm-corrected.")

@@ -62,7 +62,7 @@ class Levels:
         if short and not fallback:
             got = ", ".join(f"class {one}: {count}" for one, count in [*short.items()][:SHOWN])
             more = len(short) - SHOWN
-            got += f" and {more:,} more classes" if more > 0 else ""
+            got += f" and {more:,} more" if more > 0 else ""
             raise UsageError(
                 f"alpha={alpha} needs at least {needed:,} calibration rows of each predicted "
                 f"class, got {got}; bring more, raise alpha, or say fallback=True"
