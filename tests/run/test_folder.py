@@ -182,3 +182,23 @@ def test_every_row_of_the_log_is_strict_json(folder):
         folder.log({"loss": float("nan"), "angle": float("inf")})
     line = (folder.path / "log.jsonl").read_text()
     assert json.loads(line, parse_constant=pytest.fail) == {"loss": None, "angle": None}
+
+
+def test_wrong_use_that_shows_only_inside_leaves_nothing(tmp_path):
+    with pytest.raises(UsageError, match="too short"), RunFolder(tmp_path / "new").opened({"a": 1}):
+        raise UsageError("too short")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_wrong_use_after_something_was_written_loses_nothing(tmp_path):
+    with pytest.raises(UsageError), RunFolder(tmp_path / "run").opened({"a": 1}) as folder:
+        folder.log({"step": 1})
+        raise UsageError("too short")
+    assert folder.rows() == [{"step": 1}]
+    assert (tmp_path / "run" / "spec.json").is_file()
+
+
+def test_wrong_use_in_a_folder_that_was_there_leaves_the_folder(tmp_path):
+    with pytest.raises(UsageError), RunFolder(tmp_path).opened({"a": 1}):
+        raise UsageError("too short")
+    assert not (tmp_path / "spec.json").exists()

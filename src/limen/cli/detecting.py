@@ -29,6 +29,7 @@ from limen.run.store import write_text
 
 DETECTORS, THRESHOLDS = "limen.anomaly.detectors", "limen.anomaly.thresholds"
 FILE = "detector.safetensors"
+_DRIFTED, _UNUSUAL = 5, 0.2  # times as many flags as in training, and a fifth of all points
 COLUMNS = ("start", "end", "from", "to", "peak", "at", "severity", "channels")
 
 
@@ -148,8 +149,15 @@ def score(
             print(json.dumps({**asdict(one), "from": row[2], "to": row[3], "channels": row[-1]}))
     else:
         sys.stdout.write(_csv([list(COLUMNS), *rows]))
-    say(f"{len(found)} stretches flagged, {np.mean(scores > detector.threshold_):.2%} of "
-        f"{len(scores)} points")  # fmt: skip
+    share, before = (
+        float(np.mean(one > detector.threshold_)) for one in (scores, detector.decision_scores_)
+    )
+    say(f"{len(found)} stretches flagged, {share:.2%} of {len(scores)} points")
+    if share > max(_DRIFTED * before, _UNUSUAL):
+        say(
+            f"that is much more than the {before:.2%} of training: either this series is unlike "
+            "it, or the threshold does not hold for it; train on more, or on what is usual now"
+        )
     if folder is None:
         return
     with folder.held() as path:

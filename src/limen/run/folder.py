@@ -64,6 +64,9 @@ class RunFolder:
     def opened(self, spec: Mapping[str, Any]) -> Iterator["RunFolder"]:
         """Check, lock, and write `spec.json` and `environment.json` where they are missing.
 
+        Wrong use that shows only inside takes them away again if nothing else was written, and the
+        folder with them if it was made here.
+
         Args:
             spec: Everything that decides the numbers; JSON values.
 
@@ -74,14 +77,29 @@ class RunFolder:
             UsageError: Another configuration's folder, or one in use.
         """
         self.check(spec)
+        made = not self.path.exists()
         with held(self.path):
             self.check(spec)  # again: another run may have begun while we waited for the lock
             clear_leftovers(self.path)
             # The specification first: a folder that has it is known to be a run's.
-            for name, value in (("spec.json", spec), ("environment.json", environment())):
-                if not (self.path / name).is_file():
-                    write_json(self.path / name, value)
-            yield self
+            first = {"spec.json": spec, "environment.json": environment()}
+            absent = [name for name in first if not (self.path / name).is_file()]
+            for name in absent:
+                write_json(self.path / name, first[name])
+            try:
+                yield self
+            except UsageError:
+                self._undo(absent, made=made)
+                raise
+
+    def _undo(self, written: list[str], *, made: bool) -> None:
+        """Take away what `opened` wrote, if it is all that there is."""
+        if {file.name for file in self.path.iterdir()} - {_LOCK} != set(written):
+            return
+        for name in [*written, _LOCK] if made else written:
+            (self.path / name).unlink(missing_ok=True)
+        if made:
+            self.path.rmdir()
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Write the result: from now on the run counts as done."""
