@@ -191,14 +191,20 @@ def test_wrong_use_that_shows_only_inside_leaves_nothing(tmp_path):
 
 
 def test_wrong_use_after_something_was_written_loses_nothing(tmp_path):
-    with pytest.raises(UsageError), RunFolder(tmp_path / "run").opened({"a": 1}) as folder:
-        folder.log({"step": 1})
-        raise UsageError("too short")
+    folder = RunFolder(tmp_path / "run")
+
+    def work():
+        with folder.opened({"a": 1}):
+            folder.log({"step": 1})
+            raise UsageError("too short")
+
+    with pytest.raises(UsageError, match="too short"):
+        work()
     assert folder.rows() == [{"step": 1}]
     assert (tmp_path / "run" / "spec.json").is_file()
 
 
 def test_wrong_use_in_a_folder_that_was_there_leaves_the_folder(tmp_path):
-    with pytest.raises(UsageError), RunFolder(tmp_path).opened({"a": 1}):
+    with pytest.raises(UsageError, match="short"), RunFolder(tmp_path).opened({"a": 1}):
         raise UsageError("too short")
     assert not (tmp_path / "spec.json").exists()

@@ -99,10 +99,16 @@ def test_every_cell_runs_and_the_page_is_written(bench, tmp_path):
     assert result["summary"] == ALL
 
 
-def test_a_complete_table_is_also_kept_beside_the_recipe(bench):
+def test_the_table_is_also_kept_beside_the_recipe(bench):
     bench.go(only="*2")
-    assert not bench.recipe.results.exists()
+    assert json.loads(bench.recipe.results.read_text())["not_run"] == ["square of 1", "square of 3"]
     bench.go()
+    assert json.loads(bench.recipe.results.read_text())["summary"] == ALL
+
+
+def test_fewer_cells_never_replace_the_table_of_more(bench, tmp_path):
+    bench.go()
+    run_recipe(bench.recipe, tmp_path / "elsewhere", only="*2")
     assert json.loads(bench.recipe.results.read_text())["summary"] == ALL
 
 
