@@ -26,10 +26,8 @@ def named(part):
 
 
 def names_of(listed):
-    some = [
-        name for part in ("removed", "not auxiliary") for name in sum(listed[part].values(), [])
-    ]
-    return sorted({*some, *NAMES[: 1000 - len(set(some))]})
+    some = named(listed["removed"]) | named(listed["not auxiliary"])
+    return sorted(some | set(NAMES))
 
 
 def test_no_class_is_on_both_sides(split_classes, listed):

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from limen import LimenError
+from limen._core.errors import UsageError
 from limen.report import Scatter
 
 numbers = st.floats(-1e6, 1e6)
@@ -102,3 +103,18 @@ def test_without_marks_a_point_is_a_point_alone():
 def test_marks_must_be_as_many_as_the_points():
     with pytest.raises(LimenError, match="marks must be one for each of the 2"):
         Scatter([1, 2], [1, 2], marks=["1"])
+
+
+def test_beside_lines_the_picture_spans_the_points_and_not_zero():
+    found = Scatter([0.7, 0.9], [0.5, 0.8], lines={"y = x": ([0.7, 0.9], [0.7, 0.9])})
+    drawn = found.figure()
+    assert drawn["layout"]["xaxis"]["range"][0] > 0.6
+    assert [one["mode"] for one in drawn["data"]] == ["lines", "markers"]
+    entries = found.keys()
+    assert entries[-1].name == "y = x"
+    assert Scatter.from_dict(found.to_dict()).to_dict() == found.to_dict()
+
+
+def test_a_line_has_as_many_ys_as_xs():
+    with pytest.raises(UsageError, match="as many ys as xs"):
+        Scatter([1.0], [1.0], lines={"odd": ([0.0, 1.0], [0.0])})

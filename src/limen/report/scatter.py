@@ -1,8 +1,8 @@
-"""Points around zero."""
+"""Points around zero, or beside lines."""
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, cast
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from limen._core.errors import UsageError
 from limen.report.digits import decimals, short, written
 from limen.report.key import Key, numbers
-from limen.report.look import THEME, colour, figure, safe, symbol
+from limen.report.look import THEME, colour, dash, figure, safe, symbol
 from limen.report.strict import number, plain
 from limen.report.table import Table
 
@@ -19,7 +19,9 @@ CROWD = 300  # more points than this are drawn smaller and see-through
 
 @dataclass(frozen=True)
 class Scatter:
-    """One point for each pair of values; zero is always in the picture, as a line each way.
+    """One point for each pair of values; zero is in the picture, as a line each way.
+
+    With `lines`, which points are laid beside, the picture spans the points instead.
 
     Args:
         x: how far each point stands to the right.
@@ -28,13 +30,15 @@ class Scatter:
         groups: the group of each point, by name: a colour and a marker of its own, and a line in
             the key. All alike if left out.
         marks: a letter or number beside each point; none if left out.
+        lines: what the points are laid beside, by name: the xs and the ys of each line.
         title: a few words above the picture.
         caption: what to see in it, in a sentence.
         x_name: what runs to the right, with its unit.
         y_name: what runs up, with its unit.
 
     Raises:
-        UsageError: no point, or x, y, names, groups or marks that differ in number.
+        UsageError: no point; x, y, names, groups or marks that differ in number; a line whose xs
+            and ys do.
 
     Example:
         >>> scatter = Scatter([-1.0, 2.0], [0.5, 0.0], names=["a", "b"], x_name="u", y_name="v")
@@ -48,6 +52,7 @@ class Scatter:
     names: Sequence[str | int | float] = ()
     groups: Sequence[str | int | float] = ()
     marks: Sequence[str | int] = ()
+    lines: Mapping[str, tuple[Sequence[float], Sequence[float]]] = field(default_factory=dict)
     title: str = ""
     caption: str = ""
     x_name: str = "x"
@@ -72,6 +77,16 @@ class Scatter:
                 raise UsageError(
                     f"{what} must be one for each of the {size} values of x, got {len(found)}"
                 )
+        lines = {
+            str(name): tuple(
+                [number(value) for value in np.asarray(side).tolist()] for side in ends
+            )
+            for name, ends in self.lines.items()
+        }
+        object.__setattr__(self, "lines", lines)
+        odd = next((name for name, (x, y) in lines.items() if len(x) != len(y)), None)
+        if odd is not None:
+            raise UsageError(f"the line {odd!r} must have as many ys as xs")
 
     @property
     def across(self) -> str:
@@ -91,11 +106,15 @@ class Scatter:
 
     def keys(self) -> list[Key]:
         """One entry a group, with how many points it has; none without groups."""
-        return [
+        parts = self._parts()
+        points = [
             Key(place, name, f"{len(points)} {_points(len(points))}", lined=False)
-            for place, (name, points) in enumerate(self._parts().items())
+            for place, (name, points) in enumerate(parts.items())
             if self.groups
         ]
+        first = len(parts)
+        lines = [Key(first + i, name, "line", marked=False) for i, name in enumerate(self.lines)]
+        return [*points, *lines]
 
     def alt(self) -> str:
         """The picture in words."""
@@ -141,15 +160,26 @@ class Scatter:
             for place, points in enumerate(self._parts().values())
         ]
         zero = {"zeroline": True, "zerolinecolor": THEME["soft"][0], "zerolinewidth": 1.2}
-        drawn = self._drawn()
+        zero = {} if self.lines else zero
+        drawn, around = self._drawn(), not self.lines
         return figure(
-            marks,
-            xaxis={**zero, "range": _range([self.x[point] for point in drawn])},
-            yaxis={**zero, "range": _range([self.y[point] for point in drawn])},
+            [*self._drawn_lines(go), *marks],
+            xaxis={**zero, "range": _range([self.x[point] for point in drawn], zero=around)},
+            yaxis={**zero, "range": _range([self.y[point] for point in drawn], zero=around)},
             margin_t=12,
             height=380,
             hovermode="closest",
         )
+
+    def _drawn_lines(self, go: Any) -> list[Any]:
+        first = len(self._parts())
+        return [
+            go.Scatter(
+                x=list(x), y=list(y), mode="lines", hoverinfo="skip",
+                line={"color": colour(first + place), "width": 1.6, "dash": dash(first + place)},
+            )
+            for place, (x, y) in enumerate(self.lines.values())
+        ]  # fmt: skip
 
     def to_dict(self) -> dict[str, object]:
         """Everything, JSON-safe."""
@@ -160,6 +190,7 @@ class Scatter:
             "names": plain(self.names),
             "groups": plain(self.groups),
             "marks": plain(self.marks),
+            "lines": {name: [plain(x), plain(y)] for name, (x, y) in self.lines.items()},
             "title": self.title,
             "caption": self.caption,
             "x_name": self.x_name,
@@ -176,6 +207,10 @@ class Scatter:
             names=cast("list[str]", data["names"]),
             groups=cast("list[str]", data["groups"]),
             marks=cast("list[str]", data.get("marks", [])),
+            lines={
+                name: (x, y)
+                for name, (x, y) in cast("dict[str, Any]", data.get("lines", {})).items()
+            },
             title=str(data["title"]),
             caption=str(data["caption"]),
             x_name=str(data["x_name"]),
@@ -215,8 +250,9 @@ def _points(count: int) -> str:
     return "point" if count == 1 else "points"
 
 
-def _range(values: Sequence[float]) -> list[float]:
-    """From the least to the most, zero in any case, with room for the markers."""
-    low, high = min(0.0, *values, 0.0), max(0.0, *values, 0.0)
+def _range(values: Sequence[float], *, zero: bool) -> list[float]:
+    """From the least to the most, zero in between where asked, with room for the markers."""
+    ends = [0.0] if zero or not values else []
+    low, high = min([*values, *ends]), max([*values, *ends])
     room = 0.07 * (high - low) or 1.0
     return [low - room, high + room]
