@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from limen._core.lazy import lazy
 
 if TYPE_CHECKING:
-    from limen import algebra, anomaly, bank, measure, ood, report, run, train, unlearn
+    from limen import algebra, anomaly, bank, measure, ood, report, run, shift, train, unlearn
     from limen._core.errors import LimenError
     from limen.algebra.vector import ParamVector
     from limen.bank.bank import FeatureBank
@@ -45,6 +45,7 @@ __all__ = [
     "report",
     "run",
     "save",
+    "shift",
     "train",
     "unlearn",
 ]

@@ -13,7 +13,7 @@ from rich.markup import escape
 
 from limen import __version__
 from limen._core.errors import InterruptedRun, LimenError, UsageError, nearest
-from limen.cli import anomaly, catalogue, demo, ood, recipes, unlearn
+from limen.cli import anomaly, catalogue, demo, ood, recipes, shift, unlearn
 from limen.cli.named import in_options
 from limen.run.progress import console, say, talk
 
@@ -32,6 +32,7 @@ app = typer.Typer(
 app.add_typer(unlearn.app, name="unlearn")
 app.add_typer(ood.app, name="ood")
 app.add_typer(anomaly.app, name="anomaly")
+app.add_typer(shift.app, name="shift")
 for verb in (demo.demo, catalogue.show, catalogue.doctor, recipes.run, recipes.report):
     app.command()(verb)
 app.command(name="list")(catalogue.list_names)

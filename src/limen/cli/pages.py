@@ -17,6 +17,7 @@ IDLE = {"into", "page", "bank", "batch", "threads", "as_json"}
 VERBS = (
     "unlearn judge", "unlearn effects", "unlearn attack", "ood judge", "ood threshold",
     "anomaly make", "anomaly score", "anomaly judge",
+    "shift counter", "shift line", "shift hull", "shift select", "shift discover",
 )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from limen._core.errors import UsageError
 from limen.measure.arrays import like, tensor
 
-QUERIES = 256  # at once
+QUERIES, PRODUCTS = 1024, 1 << 22  # at once, and of them with all points
 FIRST = 4096  # outermost points, tried before all
 _TINY = 1e-300
 _SMALL = 1e-12  # a weight that counts as nothing
@@ -186,7 +186,8 @@ class Hull:
         """Columns and weights of the mixture, its point and bound, and x, all in our unit."""
         rows = tensor("x", x, columns=self.points.shape[1]).double()
         unit = (rows - self._centre) / self._scale
-        parts = [_Wolfe(self._unit, part).run(self.tolerance) for part in unit.split(QUERIES)]
+        size = min(QUERIES, max(64, PRODUCTS // len(self._unit)))
+        parts = [_Wolfe(self._unit, part).run(self.tolerance) for part in unit.split(size)]
         return (*(torch.cat(found) for found in zip(*parts, strict=True)), unit)
 
 
@@ -205,7 +206,7 @@ class _Wolfe:
 
     def run(self, tolerance: float) -> tuple[Tensor, ...]:
         """Columns, weights, points and bounds, when distance and bound agree or nothing moves."""
-        for tried in (self.points[:FIRST], self.points):
+        for tried in (self.points[:FIRST].float(), self.points):  # roughly, then for certain
             bound = self._against(tried, tolerance)
         return self.column, self.weight, self.point, bound
 
@@ -216,8 +217,9 @@ class _Wolfe:
         while len(live):
             away = self.point[live] - self.x[live]
             length = away.norm(dim=1)
-            low, newcomer = (away @ tried.T).min(1)
-            bound[live] = (low - (away * self.x[live]).sum(1)) / length.clamp(min=_TINY)
+            newcomer = (away.to(tried.dtype) @ tried.T).min(1).indices
+            low = (away * (self.points[newcomer] - self.x[live])).sum(1)
+            bound[live] = low / length.clamp(min=_TINY)
             known = (self.used[live] & (self.column[live] == newcomer[:, None])).any(1)
             near = (length <= tolerance / 2) | (length - bound[live] <= tolerance / 2)
             going = ~(near | known) & (length < last[live])  # else only rounding is left

@@ -1,0 +1,128 @@
+"""`limen shift`: line, hull, select."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    help="Find what a model only seems to know, and what its training data can promise.",
+    rich_markup_mode=None,
+)
+
+_ROWS = "an array of an .npz (x.npz/features), .npy, or a .csv of numbers"
+_COLUMN = "a column (x.csv/label), .npy, or an array of an .npz"
+_TABLE = "a .csv, .tsv or .jsonl with named columns"
+Seed = Annotated[int, typer.Option(help="Decides every random number.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Into = Annotated[Path | None, typer.Option(help="Folder for a page [none].")]
+
+
+@app.command()
+def line(
+    *,
+    table: Annotated[
+        Path | None,
+        typer.Option(help=f"Accuracies of models, a row each: {_TABLE} [the published ones]."),
+    ] = None,
+    common: Annotated[str, typer.Option(help="Column of accuracy at home.")] = "common",
+    counter: Annotated[str, typer.Option(help="Column of accuracy under shift.")] = "counter",
+    names: Annotated[str | None, typer.Option(help="Column of names [the first].")] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option(help="Model left out of the line; again for more.")
+    ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=HOME,SHIFT", help="Your model's accuracies; again for more."),
+    ] = None,
+    transform: Annotated[str, typer.Option(help="Axis: logit, probit or linear.")] = "logit",
+    into: Into = None,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Tell how much more robust models are than their accuracy at home foretells."""
+    options = locals()  # and nothing else, as long as this line is the first
+    from limen.cli import leaning as do
+    from limen.cli import pages
+
+    folder = pages.folder("shift line", options)
+    mine = do.models(model or [])
+    if table is None:
+        do.place(mine, transform=transform, into=folder, as_json=as_json)
+        return
+    found = do.accuracies(table, common=common, counter=counter, names=names)
+    do.line(
+        found, mine, exclude=exclude or [], transform=transform, seed=seed, into=folder,
+        as_json=as_json,
+    )  # fmt: skip
+
+
+@app.command()
+def hull(
+    *,
+    source: Annotated[
+        list[str],
+        typer.Option(
+            metavar="NAME=FILE", help=f"Features of a source domain, again for more: {_ROWS}."
+        ),
+    ],
+    target: Annotated[
+        list[str],
+        typer.Option(metavar="NAME=FILE", help="Features of a target domain, again for more."),
+    ],
+    resamples: Annotated[int, typer.Option(min=20, help="Draws of the null.")] = 200,
+    dimensions: Annotated[
+        int, typer.Option(min=1, help="Principal components for the hull of points.")
+    ] = 8,
+    into: Into = None,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Tell whether targets are mixtures of the sources, and how far outside they lie."""
+    options = locals()  # and nothing else, as long as this line is the first
+    from limen.cli import mixing as do
+    from limen.cli import pages
+
+    folder = pages.folder("shift hull", options)
+    sources, targets = do.domains(source, target)
+    do.hull(
+        sources, targets, resamples=resamples, dimensions=dimensions, seed=seed, into=folder,
+        as_json=as_json,
+    )  # fmt: skip
+
+
+@app.command()
+def select(
+    *,
+    pool: Annotated[str, typer.Option(help=f"Features of the pool: {_ROWS}.")],
+    budget: Annotated[float, typer.Option(help="Rows to choose; below 1 a share of the pool.")],
+    by: Annotated[
+        str,
+        typer.Option(help="Rule: hull_cover, logdet, kcenter, herding, loss, policy, random."),
+    ] = "hull_cover",
+    labels: Annotated[
+        str | None, typer.Option(help=f"Class of each row: {_COLUMN} [none].")
+    ] = None,
+    environments: Annotated[
+        str | None, typer.Option(help="Environment of each row [none].")
+    ] = None,
+    losses: Annotated[str | None, typer.Option(help="Loss of each row, for loss [none].")] = None,
+    quotas: Annotated[
+        str | None,
+        typer.Option(help="Most rows of a (class, environment), or even [none]."),
+    ] = None,
+    into: Annotated[
+        Path | None, typer.Option(help="Folder for rows.csv, the selection and a page [none].")
+    ] = None,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Choose rows to train on, without a look at any target; prints row and weight."""
+    options = locals()  # and nothing else, as long as this line is the first
+    from limen.cli import mixing as do
+    from limen.cli import pages
+
+    folder = pages.folder("shift select", options)
+    asked = do.selecting(by, budget=budget, quotas=quotas, seed=seed)
+    given = do.pool(pool, labels=labels, environments=environments, losses=losses)
+    do.select(asked, given, into=folder, as_json=as_json)

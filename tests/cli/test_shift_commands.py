@@ -1,0 +1,100 @@
+"""`limen shift`: line, hull, select, and what they refuse."""
+
+import numpy as np
+import pytest
+
+from limen._core.streams import numpy_stream
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Three kinds of rows, and accuracies of twelve models."""
+    draw = numpy_stream(0, "shift", "files")
+    np.savez(
+        tmp_path / "rows.npz",
+        low=draw.normal(0, 1, (80, 3)), high=draw.normal(3, 1, (80, 3)),
+        beyond=draw.normal(9, 1, (80, 3)), narrow=np.zeros((5, 2)),
+        broken=np.full((4, 3), np.nan), labels=np.arange(80) % 2, losses=draw.random(80),
+    )  # fmt: skip
+    models = "\n".join(f"m{i},{60 + 2 * i},{40 + 2.5 * i}" for i in range(12))
+    (tmp_path / "models.csv").write_text(f"model,home,away\n{models}\nhalf,70,\n")
+    return tmp_path
+
+
+def test_a_target_beyond_the_sources_is_no_mixture_and_one_of_them_may_be(limen, files):
+    ended = limen(
+        "shift", "hull", "--source", f"low={files}/rows.npz/low",
+        "--source", f"high={files}/rows.npz/high", "--target", f"far={files}/rows.npz/beyond",
+        "--target", f"near={files}/rows.npz/low", "--resamples", 40, "--json",
+    )  # fmt: skip
+    assert ended.data["gaps"]["far"]["p_value"] < 0.05
+    assert ended.data["gaps"]["far"]["distance"] > 10 * ended.data["gaps"]["near"]["distance"]
+
+
+def test_the_rows_chosen_are_printed_and_kept(limen, files):
+    ended = limen("shift", "select", "--pool", f"{files}/rows.npz/low", "--budget", 6,
+                  "--labels", f"{files}/rows.npz/labels", "--quotas", 3,
+                  "--into", "chosen")  # fmt: skip
+    assert ended.code == 0
+    lines = ended.out.splitlines()
+    assert lines[0] == "row,weight"
+    rows = [int(line.split(",")[0]) for line in lines[1:]]
+    assert sorted(row % 2 for row in rows) == [0, 0, 0, 1, 1, 1]
+    assert (files / "chosen/rows.csv").read_text() == ended.out
+    assert (files / "chosen/report.html").is_file()
+
+
+@pytest.mark.parametrize("rule", ["kcenter", "herding", "loss", "random"])
+def test_every_rule_goes_by_its_name(limen, files, rule):
+    ended = limen("shift", "select", "--pool", f"{files}/rows.npz/low", "--budget", 0.1,
+                  "--by", rule, "--losses", f"{files}/rows.npz/losses", "--json")  # fmt: skip
+    assert len(set(ended.data["rows"])) == 8
+
+
+def test_a_line_tells_the_excess_of_a_model_in_per_cent_or_shares(limen, files):
+    found = [
+        limen("shift", "line", "--table", files / "models.csv", "--common", "home",
+              "--counter", "away", "--model", f"mine={pair}", "--json").data
+        for pair in ("70,60", "0.7,0.6")
+    ]  # fmt: skip
+    assert found[0] == found[1]
+    rows = {row[0]: row for row in found[0]["table"]["rows"]}
+    assert rows["mine (yours)"][3]["value"] > 5
+    assert len(rows) == 13  # twelve models, and mine; the one without a number is left out
+
+
+def test_without_a_table_a_model_stands_beside_the_published_ones(limen):
+    ended = limen("shift", "line", "--model", "mine=80,70", "--json")
+    assert ended.data["mine"]["over ImageNet"] == pytest.approx(0.0446, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("asked", "sentence"),
+    [
+        (["select", "--pool", "{}/rows.npz/low", "--budget", 81], "above the pool's 80 rows"),
+        (["select", "--pool", "{}/rows.npz/low", "--budget", 1.5], "--budget 1.5 must be"),
+        (["select", "--pool", "{}/rows.npz/low", "--budget", 5, "--by", "kcentre"], "kcenter"),
+        (["select", "--pool", "{}/rows.npz", "--budget", 5], "name one"),
+        (["select", "--pool", "{}/none.npz", "--budget", 5], "there is no such file"),
+        (["select", "--pool", "{}/rows.npz/broken", "--budget", 2], "4 rows do not"),
+        (["hull", "--source", "a={}/rows.npz/low", "--target", "b={}/rows.npz/narrow"],
+         "must have 3 features"),
+        (["hull", "--source", "a={}/rows.npz/low", "--target", "a={}/rows.npz/high"],
+         "another name"),
+        (["hull", "--source", "{}/rows.npz/low", "--target", "b={}/rows.npz/high"], "NAME=PATH"),
+        (["line"], "--table or --model must be given"),
+        (["line", "--model", "mine=eighty,66"], "NAME=HOME,SHIFT"),
+        (["line", "--model", "mine=800,66"], "as shares or in per cent"),
+        (["line", "--table", "{}/models.csv"], "nearest"),
+        (["line", "--table", "{}/models.csv", "--common", "model", "--counter", "away"],
+         "must hold numbers"),
+    ],
+)  # fmt: skip
+def test_wrong_use_is_one_sentence_and_nothing_is_written(limen, files, asked, sentence):
+    before = sorted(path.name for path in files.iterdir())
+    said = [str(one).replace("{}", str(files)) for one in asked]
+    ended = limen("shift", *said, "--into", "new")
+    assert ended.code == 2
+    assert sentence in ended.err
+    assert len(ended.err.strip().splitlines()) == 1
+    assert sorted(path.name for path in files.iterdir()) == before
