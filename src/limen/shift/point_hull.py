@@ -23,7 +23,7 @@ class Certificate(NamedTuple):
     """
 
     direction: Any
-    """Unit vectors g, (rows, width): what the hull lacks; 0 where the row is inside."""
+    """Unit vectors g, one for each row: what the hull lacks; 0 where the row is inside."""
     margin: Any
     """g . x - max_j g . p_j, above 0 outside: no point of the hull is nearer. 0 inside."""
 
