@@ -127,9 +127,10 @@ def test_labels_other_channels_and_short_series_are_refused(fitted, name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_constant_series_is_scored_without_a_nan(name):
-    detector = makers()[name].fit(np.ones((60, 2)))
-    assert np.isfinite(detector.decision_function(np.ones((60, 2)))).all()
+def test_a_constant_series_teaches_nothing_and_is_scored_without_a_nan(fitted, name):
+    with pytest.raises(UsageError, match="must vary"):
+        makers()[name].fit(np.ones((60, 2)))
+    assert np.isfinite(fitted[name].decision_function(np.ones((60, 2)))).all()
 
 
 @pytest.mark.parametrize(

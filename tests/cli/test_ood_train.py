@@ -157,3 +157,15 @@ def test_the_result_is_json_and_talk_stays_on_stderr(limen, pictures):
     ended = limen(*options(pictures, *FRESH, "--json"))
     assert json.loads(ended.out)["model"] == "out/model"
     assert "training, OutlierExposure: 3 in" in ended.err
+
+
+def test_an_extra_class_is_scored_by_all_logits_and_others_by_those_of_the_known(limen, pictures):
+    assert limen(*options(pictures, *FRESH, "--objective", "NTOM")).code == 0
+    asked = ["ood", "judge", "--model", "out", "--inliers", pictures / "test",
+             "--outliers", f"noise={pictures / 'noise'}"]  # fmt: skip
+    assert limen(*asked, "--score", "extra_class", "--json").code == 0
+    mixed = limen(*asked, "--score", "extra_class", "--score", "msp")
+    assert (mixed.code, "ask for it alone" in mixed.err) == (2, True)
+    plain = limen("ood", "judge", "--model", pictures / "model", *asked[4:],
+                  "--score", "extra_class")  # fmt: skip
+    assert (plain.code, "has no class for outliers" in plain.err) == (2, True)

@@ -9,6 +9,9 @@ from torch.utils.data import DataLoader
 
 from limen._core.errors import UsageError
 from limen.ood.choose import choose
+from limen.ood.objectives import NTOM
+from limen.ood.scores.extra_class import extra_class
+from limen.ood.scores.msp import msp
 from limen.ood.train import Training
 
 IDLE, BUSY = Training(steps=1, lr=1e-6), Training(steps=40, lr=0.1)
@@ -80,3 +83,13 @@ def test_what_cannot_be_chosen_is_refused(named, said):
     asked = {"candidates": [IDLE], "net": net(), "inliers": rows(), "outliers": strange(), **named}
     with pytest.raises(UsageError, match=said):
         choose(**asked)
+
+
+def test_an_extra_class_is_judged_by_its_own_score():
+    candidate = Training(NTOM(), steps=40, lr=0.1, weight=1.0)
+    model, known, others = net(extra=1), rows(240), strange(200)
+    usual = choose([candidate], model, known, outliers=others)
+    named = choose([candidate], model, known, outliers=others, score=extra_class)
+    blind = choose([candidate], model, known, outliers=others, score=msp)
+    assert usual.fpr == named.fpr
+    assert usual.fpr[0] < blind.fpr[0]

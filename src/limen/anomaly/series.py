@@ -120,6 +120,23 @@ def refuse_labels(labels: Any) -> None:
         )
 
 
+def refuse_constant(series: Sequence[np.ndarray]) -> None:
+    """Refuse series that never vary: nothing can be learnt from them, and any change is endless.
+
+    Args:
+        series: (time, channels) each, of equal channels.
+
+    Raises:
+        UsageError: Every channel has one value throughout.
+
+    Example:
+        >>> refuse_constant([np.array([[1.0], [2.0]])])
+    """
+    first = series[0][0]
+    if all(bool((one == first).all()) for one in series):
+        raise UsageError("X must vary, every channel of it is constant; bring another series")
+
+
 def _numbers(values: Any, name: str) -> np.ndarray:
     if hasattr(values, "detach"):
         values = values.detach().cpu().numpy()

@@ -159,7 +159,8 @@ class POT:
             This threshold, fitted.
 
         Raises:
-            UsageError: Fewer than 10 scores in the tail, all equal there, or not finite.
+            UsageError: Fewer than 10 scores in the tail, all equal there, too many tied at its
+                start, or not finite.
         """
         found = flat("scores", scores)
         if not np.isfinite(found).all():
@@ -171,6 +172,12 @@ class POT:
                 f"POT needs {_FEWEST} different scores or more in a tail of {self.tail:g}; "
                 f"{len(excess)} of {len(found)} lie above {start:g}: bring more scores, raise "
                 "tail, or take Quantile"
+            )
+        if len(excess) <= len(found) * self.risk:
+            raise UsageError(
+                f"risk={self.risk:g} must be below the share of scores above {start:g}, "
+                f"{len(excess)} of {len(found)}, since many are tied there; lower risk or take "
+                "Quantile"
             )
         self.start, (self.shape, self.scale) = start, _pareto(excess)
         reach = len(found) * self.risk / len(excess)

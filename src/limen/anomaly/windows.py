@@ -95,7 +95,7 @@ def to_points(
 def period(values: Any, *, most: int = 400, points: int = 20_000, default: int = 125) -> int:
     """The dominant period of a series: where its autocorrelation has the highest of its peaks.
 
-    Lags from 3 to 300 count; `default` where there is no peak among them. Of several channels the
+    Lags from 4 to 300 count; `default` where there is no peak among them. Of several channels the
     median over those that have one.
 
     Args:

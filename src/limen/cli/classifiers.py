@@ -19,6 +19,7 @@ from limen.bank.network import head_of
 from limen.bank.onnx import Onnx
 from limen.ood.data import Images
 from limen.ood.models import Classifier, load_classifier
+from limen.ood.scores.extra_class import extra_class
 from limen.ood.scores.protocol import sees
 
 _BYTES, _FLOATS = "tensor(uint8)", "tensor(float)"
@@ -94,11 +95,28 @@ def load(where: str, device: torch.device, *, scores: Sequence[Any] = ()) -> See
             raise UsageError("--score Gram looks at feature maps, which an ONNX file does not show")
         return _onnx(where)
     try:
-        model = knowing(load_classifier(where)).to(device)
+        model = asked(load_classifier(where), scores).to(device)
     except UsageError as wrong:
         raise UsageError(f"--model {wrong}") from None
     about = model.about
     return Seer(where, model, model_hash(model), about.size, about.classes)
+
+
+def asked(model: Classifier, scores: Sequence[Any]) -> Classifier:
+    """The classifier with the logits that the scores look at; see `knowing`.
+
+    Raises:
+        UsageError: `extra_class` of a model that has none, or beside scores of the known classes.
+    """
+    extra = [score for score in scores if score is extra_class]
+    if not extra:
+        return knowing(model)
+    if not model.about.extra:
+        raise UsageError("has no class for outliers, which extra_class scores; train it with NTOM")
+    if len(extra) < len(scores):
+        raise UsageError("is asked for extra_class and other scores, which look at other logits; "
+                         "ask for it alone")  # fmt: skip
+    return model
 
 
 def knowing(model: Classifier) -> Classifier:

@@ -70,11 +70,11 @@ def check_onnx(onnx: Path | None, seer: Seer, *, per_class: bool) -> None:
         raise UsageError("--onnx holds one threshold for all pictures; leave --per-class out")
 
 
-def detector_at(where: Path, seer: Seer) -> Detector:
-    """A detector that threshold wrote, for this classifier.
+def detector_at(where: Path) -> Detector:
+    """A detector that threshold wrote.
 
     Raises:
-        UsageError: There is none, or it was made for another classifier.
+        UsageError: There is none.
     """
     path = where / FILE if where.is_dir() else where
     try:
@@ -83,12 +83,20 @@ def detector_at(where: Path, seer: Seer) -> Detector:
         raise UsageError(f"--detector {wrong}") from None
     if not isinstance(found, Detector):
         raise UsageError(f"--detector {path} must hold a detector that 'limen ood threshold' wrote")
+    return found
+
+
+def require_same(found: Detector, seer: Seer, *, where: Path) -> None:
+    """Refuse a detector of another classifier.
+
+    Raises:
+        UsageError: It is.
+    """
     if found.model != seer.hash:
         raise UsageError(
-            f"--detector {path} was made for another model, {found.model}, and --model "
+            f"--detector {where} was made for another model, {found.model}, and --model "
             f"{seer.where} is {seer.hash}; run 'limen ood threshold' for this one"
         )
-    return found
 
 
 def threshold(

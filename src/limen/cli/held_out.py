@@ -11,7 +11,7 @@ import torch
 from limen._core.errors import UsageError
 from limen._core.streams import numpy_stream
 from limen.bank.bank import FeatureBank
-from limen.cli.classifiers import knowing
+from limen.cli.classifiers import asked
 from limen.cli.separating_records import curves, hardest
 from limen.measure.interval import bootstrap
 from limen.measure.separation import roc
@@ -96,7 +96,7 @@ def look(model: Classifier, rows: HeldOut) -> Look:
     sets: dict[str, Any] = {KNOWN: _tensors(rows.known)}
     if rows.strange is not None:
         sets[STRANGE] = torch.from_numpy(rows.strange.inputs)
-    bank = FeatureBank.extract(knowing(model), sets)
+    bank = FeatureBank.extract(asked(model, [rows.score]), sets)
     right = np.asarray(bank[KNOWN].logits).argmax(1) == rows.known.labels
     interval = bootstrap(right.astype(np.float64), seed=rows.seed)
     accuracy = measured(float(right.mean()), interval)

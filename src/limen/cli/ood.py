@@ -80,8 +80,9 @@ def train(
         typer.Option(help="Share kept apart to look at the result, of outliers by class."),
     ] = 0.1,
     score: Annotated[
-        str, typer.Option(help="Score by which the held-out pictures are judged.")
-    ] = "msp",
+        str | None,
+        typer.Option(help="Score of the held-out pictures [msp; NTOM: extra_class]."),
+    ] = None,
     limit: Limit = None,
     skip_bad: SkipBad = False,
     save_every: Annotated[int, typer.Option(min=1, help="Steps between checkpoints.")] = 200,
@@ -232,8 +233,10 @@ def score(
         raise UsageError("--detector brings its own score; leave --score and --train out")
     found = None if detector else scoring.scores([by or "energy"], train=train)[0]
     place = subjects.place(device, dtype="float32", threads=threads)
-    seer = classifiers.load(model, place.device, scores=[found] if found else [])
-    made = None if detector is None else do.detector_at(detector, seer)
+    made = None if detector is None else do.detector_at(detector)
+    seer = classifiers.load(model, place.device, scores=[made.score if made else found])
+    if detector is not None and made is not None:
+        do.require_same(made, seer, where=detector)
     do.tell(
         seer, paths, score=found, detector=made, train=train,
         reading=pictures.Reading(skip_bad=skip_bad), as_json=as_json,

@@ -17,6 +17,7 @@ from limen.cli.held_out import HeldOut, apart, by_class, headline, look, records
 from limen.cli.pictures import Reading, described, require_classes
 from limen.cli.scoring import Asked, FromPixels, needs_outliers, objective, score
 from limen.ood.augment import Augment
+from limen.ood.choose import usual_score
 from limen.ood.data import Images, require_apart
 from limen.ood.models import About, Classifier, load_classifier, save_classifier
 from limen.ood.scores.protocol import fits, name_of
@@ -61,7 +62,7 @@ class Rows:
 
 
 def plan(
-    *, told: str, weight: float | None, judged_by: str, held_out: float, crop: int | None,
+    *, told: str, weight: float | None, judged_by: str | None, held_out: float, crop: int | None,
     flip: bool, size: int, **settings: Any,
 ) -> Plan:  # fmt: skip
     """The settings as objects; names are looked up here and nowhere else.
@@ -74,7 +75,7 @@ def plan(
         raise UsageError("--weight is the factor of an objective's loss; --objective none has none")
     if not 0 < held_out < 1:
         raise UsageError(f"--held-out {held_out} must lie between 0 and 1")
-    by = score(judged_by)
+    by = usual_score(asked) if judged_by is None else score(judged_by)
     if fits(by):
         raise UsageError(f"--score {name_of(by)} is fitted; held-out pictures are judged by others")
     augment = Augment(padding=size // 8 if crop is None else crop, flip=flip, **_AS_IT_IS)

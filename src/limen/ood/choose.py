@@ -16,6 +16,7 @@ from limen.algebra.modes import in_mode
 from limen.bank.network import see
 from limen.measure.separation import fpr_at_tpr
 from limen.ood.pairs import in_memory
+from limen.ood.scores.extra_class import extra_class
 from limen.ood.scores.msp import msp
 from limen.ood.seen import Inputs
 from limen.ood.step import count
@@ -51,7 +52,7 @@ def choose(
     inliers: Any,
     *,
     outliers: Any,
-    score: Callable[[Tensor], Any] = msp,
+    score: Callable[[Tensor], Any] | None = None,
     held_out: float = 0.1,
     seed: int = 0,
 ) -> Choice:
@@ -67,7 +68,8 @@ def choose(
         net: The network that each starts from; left as it is.
         inliers: `(inputs, labels)` in memory.
         outliers: Auxiliary outliers in memory: inputs, or `(inputs, labels)`.
-        score: Of logits; higher = more outlying.
+        score: Of logits; higher = more outlying. None: `extra_class` for a candidate whose
+            objective trains one (`NTOM`), which `msp` would take for certainty, else `msp`.
         held_out: Share kept from training, above 0 and below 1.
         seed: Decides what is held out.
 
@@ -106,9 +108,27 @@ def choose(
         tried = copy.deepcopy(net)
         label = f"candidate {place} of {len(candidates)}"
         candidate.run(tried, known.take(~asked_in), learnt, label=label)
-        inside, outside = (score(_logits(tried, rows, candidate)) for rows in questions)
+        by = score or usual_score(candidate.objective)
+        inside, outside = (by(_logits(tried, rows, candidate)) for rows in questions)
         fpr.append(fpr_at_tpr(inside, outside, positive="inlier"))
     return Choice(candidates[fpr.index(min(fpr))], tuple(fpr), what)
+
+
+def usual_score(objective: Any) -> Callable[[Tensor], Any]:
+    """What a network is judged by that was trained with an objective, unless another is named.
+
+    Args:
+        objective: One of `limen.ood.objectives`, or None.
+
+    Returns:
+        `extra_class` where the objective trains one, else `msp`.
+
+    Example:
+        >>> from limen.ood.objectives.ntom import NTOM
+        >>> usual_score(NTOM()).__name__, usual_score(None).__name__
+        ('extra_class', 'msp')
+    """
+    return extra_class if getattr(objective, "extra_classes", 0) else msp
 
 
 def _rows(rows: int, share: float, *, seed: int, name: str) -> Tensor:

@@ -1,6 +1,7 @@
 """Pictures from a folder, a zip archive or an npz file, as small integers in memory."""
 
 import hashlib
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from limen._core.errors import UsageError
 from limen._core.optional import require
 from limen.run.progress import progress
 
+CLASSES = 100_000
+"""No label of an npz file reaches so far: each class gets a name."""
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 _TOLD = 5  # names in a message
 
@@ -219,6 +222,7 @@ def _decoded(
 ) -> tuple[list[np.ndarray | None], list[str], list[int]]:
     """Pixels and hash of each file, and which could not be read."""
     image = require("PIL.Image", extra="vision")
+    broken = (BadZipFile, zlib.error, image.DecompressionBombError)
     pixels: list[np.ndarray | None] = []
     hashes: list[str] = []
     bad: list[int] = []
@@ -228,7 +232,7 @@ def _decoded(
             content = file[1]()
             with image.open(BytesIO(content)) as opened:
                 return _fitted(opened, size), hashlib.sha256(content).hexdigest()[:32]
-        except (OSError, ValueError, SyntaxError, image.DecompressionBombError):
+        except (OSError, ValueError, SyntaxError, *broken):
             return None, ""
 
     with progress(f"reading {what}", total=len(files)) as advance, ThreadPoolExecutor(4) as pool:
@@ -262,6 +266,8 @@ def _npz(path: Path, *, size: int, limit: int | None) -> Images:
         rows = list(_each(images[chosen], advance))
     pixels = [_fitted(image.fromarray(row), size) for row in rows]
     classes = 0 if labels is None else int(labels.max()) + 1
+    if classes > CLASSES:
+        raise UsageError(f"{path}: labels must be below {CLASSES:,}, got {classes - 1:,}")
     return Images(
         np.stack(pixels),
         tuple(f"{path.name}:{i}" for i in chosen),

@@ -35,7 +35,9 @@ class Detection(NamedTuple):
 
 
 class Detector:
-    """Flags outliers, and at most `alpha` of new inliers; works with any score.
+    """Flags outliers, and at most `alpha` of new inliers; works with any score of a bank.
+
+    A score of Gram statistics takes its rows as `Outputs` that hold them.
 
     The threshold is the split-conformal one of `limen.Threshold`: for calibration rows and a new
     inlier that are exchangeable, P(flagged) <= floor((n + 1) alpha) / (n + 1), whatever the score

@@ -76,7 +76,7 @@ def export(
     whole = _Whole(network, score, head=head, level=level)
     with replacing(path) as fresh:  # an earlier file stands until this one is known to be right
         with in_mode(whole, training=False):
-            _traced(whole, fresh, example)
+            _traced(whole, fresh, example.to(next(network.parameters(), example).device))
         session = runtime.InferenceSession(str(fresh), providers=["CPUExecutionProvider"])
         problem = _difference(session, example.detach().cpu().numpy(), wanted)
         if problem:

@@ -58,8 +58,8 @@ class ContrastiveNet(nn.Module):
 class Contrastive(Learned):
     """CARLA with its released code's faults put right, and any maker of anomalies.
 
-    First the network learns that a window is nearer to one shortly before it than to the nearest
-    made anomaly (`hardest_triplet`, with a margin that falls). Then all windows and their
+    First the network learns that a window is nearer to one of the ten kept before it than to the
+    nearest made anomaly (`hardest_triplet`, with a margin that falls). Then all windows and their
     anomalies are looked up among each other, and a head learns classes in which true nearest
     neighbours agree and furthest ones do not, spread over all classes. A window's score is
     1 - p(c*), with c* the class of most training windows: from 0 to 1.
@@ -69,8 +69,9 @@ class Contrastive(Learned):
     reinterpreted; anomalies are made anew in each epoch (`refresh=False`: once); furthest
     neighbours count (`inconsistency=0.0`: they do not, as its settings have it); the neighbour is
     drawn anew for each batch; c* is counted over normal windows, not over the bank; no label
-    chooses an epoch or a threshold; both stages follow a cosine; anomalies are made in the data's
-    unit by a maker, z-scoring comes after.
+    chooses an epoch or a threshold; both stages follow a cosine, with AdamW, gradients clipped at 1
+    and no weight decay (there stage two has 1e-3); batches are of 64 (there 50); anomalies are made
+    in the data's unit by a maker, z-scoring comes after.
 
     Args:
         maker: Makes the anomalies, e.g. `GenIAS(window=100)`; one that is not fitted is fitted on

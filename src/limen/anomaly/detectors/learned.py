@@ -103,6 +103,7 @@ class Learned(Windowed):
             )
         self.scaler = Scaler.fit(series, how=self.scale)
         self.net = self._fresh(lambda: self._build(series[0].shape[1]))
+        self.history = []
         windows = self._training_windows(series)
         if len(windows) < 2:
             raise UsageError(
@@ -183,6 +184,7 @@ class Learned(Windowed):
 
     def _restore(self, state: Mapping[str, Any]) -> None:
         self.size, self.scaler = state["size"], Scaler.from_dict(state["scaler"])
+        self.device = present(self.device)
         self.net = self._fresh(lambda: self._build(self.channels or 0))
         self.net.load_state_dict(state["weights"])
 
@@ -211,6 +213,18 @@ class Draws:
         order = torch.randperm(self.count, generator=torch_stream(self.seed, self.name, i // each))
         first = (i % each) * self.batch
         return order[first : first + self.batch]
+
+
+def present(device: str) -> str:
+    """A device if this machine has it, else the CPU: what was trained on one loads on any.
+
+    Example:
+        >>> present("cpu")
+        'cpu'
+    """
+    kind = torch.device(device).type
+    there = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
+    return device if kind not in there or there[kind]() else "cpu"
 
 
 def drawn(seed: int, *names: object) -> np.random.Generator:

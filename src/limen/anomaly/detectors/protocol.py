@@ -10,7 +10,15 @@ from jaxtyping import Float, Int
 
 from limen._core.errors import UsageError
 from limen.anomaly.options import Options, options_of
-from limen.anomaly.series import Missing, Series, as_many, as_series, check_channels, refuse_labels
+from limen.anomaly.series import (
+    Missing,
+    Series,
+    as_many,
+    as_series,
+    check_channels,
+    refuse_constant,
+    refuse_labels,
+)
 from limen.anomaly.thresholds import Quantile
 from limen.anomaly.windows import Windows, ending, period, sliding, to_points
 from limen.run.files import packed, unpacked
@@ -56,12 +64,14 @@ class Detector(Options, ABC):
             This detector, fitted.
 
         Raises:
-            UsageError: Labels, a series shorter than a window, or no numbers.
+            UsageError: Labels, a series shorter than a window, constant ones, or no numbers.
         """
         refuse_labels(y)
         series = as_many(X, missing=missing)
-        self.channels, self._past = series[0].shape[1], None
+        refuse_constant(series)
+        self._past = None
         self._fit(series)
+        self.channels = series[0].shape[1]
         self.decision_scores_ = np.concatenate([self._scored(one) for one in series])
         blank = Quantile(0.01) if self.threshold is None else copy.deepcopy(self.threshold)
         self._level = blank.fit(self.decision_scores_)
@@ -187,8 +197,8 @@ class Detector(Options, ABC):
         """
         del X
         raise UsageError(
-            f"{type(self).__name__} cannot tell which channel a score is due to; RMSZ, PCA, "
-            "AutoEncoder and Forecaster can"
+            f"{type(self).__name__} cannot tell which channel a score is due to; RMSZ, MaxZ, "
+            "the PCAs and the detectors with a network can"
         )
 
     @abstractmethod

@@ -15,6 +15,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from limen._core.errors import UsageError
 from limen._core.streams import seed_for, torch_stream
 from limen.algebra.modes import in_mode
+from limen.anomaly.series import refuse_constant
 from limen.anomaly.synth.carla import CARLA
 from limen.anomaly.synth.genias_diagnosis import Diagnosis, measured
 from limen.anomaly.synth.genias_losses import KL, Reduction, squared_error
@@ -96,7 +97,7 @@ class GenIAS(Maker):
         at hand and no code is public. Departures: min-max scaling (the paper's is not known); the
         exact KL, its mean, margins relative to the data, segments, and a short training by
         default; kl="printed", margins="published", patch="literal" with level="dimension" are the
-        paper's.
+        paper's as transcribed; whether it sums or averages the KL is not known.
 
     Example:
         >>> wave = np.sin(np.arange(300) / 5)
@@ -265,9 +266,8 @@ class GenIAS(Maker):
 
     def _learn(self, series: list[np.ndarray]) -> None:
         self.__post_init__()  # options may have been set since
+        refuse_constant(series)
         self.range = Scaler.fit(series, how="minmax")
-        if not (np.concatenate(series) != series[0][0]).any():
-            raise UsageError("X must vary, every channel of it is constant; bring another series")
         self.counts, self.history = {}, []
         windows, held = training_windows(series, self.window, stride=self.stride, most=_MOST)
         place = torch.device(self.device)

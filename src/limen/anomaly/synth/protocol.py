@@ -11,7 +11,14 @@ from limen._core.errors import UsageError
 from limen._core.streams import numpy_stream
 from limen.anomaly.events import Event, Events
 from limen.anomaly.options import Options, options_of
-from limen.anomaly.series import Missing, Series, as_many, as_series, check_channels, refuse_labels
+from limen.anomaly.series import (
+    Missing,
+    Series,
+    as_many,
+    as_series,
+    check_channels,
+    refuse_labels,
+)
 from limen.anomaly.windows import Scaler, Windows, sliding
 
 Spans = Int[np.ndarray, "windows 2"]
@@ -88,7 +95,7 @@ class Maker(Options, ABC):
             This maker, fitted.
 
         Raises:
-            UsageError: Labels, a series shorter than a window, or no numbers.
+            UsageError: Labels, no series of a window or more, or no numbers.
         """
         refuse_labels(y)
         series = as_many(X, missing=missing)
@@ -98,8 +105,9 @@ class Maker(Options, ABC):
                 f"X must be at least as long as the window of {self.window} points; it has "
                 f"{longest}; bring a longer series or take a shorter window"
             )
-        self.scaler = Scaler.fit(series)
-        self._learn([one for one in series if len(one) >= self.window])
+        kept = [one for one in series if len(one) >= self.window]
+        self.scaler = Scaler.fit(kept)
+        self._learn(kept)
         return self
 
     @abstractmethod

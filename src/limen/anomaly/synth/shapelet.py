@@ -14,7 +14,7 @@ _SHAPES = ("sine", "square", "triangle", "sawtooth")
 class Shapelet(Rule):
     """Puts a sine, square, triangle or sawtooth of one to four periods in the stretch's place.
 
-    It has the stretch's mean and range (at least one standard deviation), so that its shape alone
+    It has the stretch's middle and range (at least one standard deviation), so that its shape alone
     is foreign.
 
     Example:

@@ -6,6 +6,7 @@ from typing import ClassVar
 from torch.nn.functional import relu
 
 from limen._core.errors import UsageError
+from limen.ood.objectives.losses import full
 from limen.ood.seen import View
 from limen.train.losses import Loss
 
@@ -57,8 +58,8 @@ class EnergyMargin:
         Returns:
             "outlier", at least 0.
         """
-        inlier = -view.inlier.logits.logsumexp(-1)
-        outlier = -view.require_outliers().logits.logsumexp(-1)
+        inlier = -full(view.inlier.logits).logsumexp(-1)
+        outlier = -full(view.require_outliers().logits).logsumexp(-1)
         below = relu(inlier - self.m_in).square().mean()
         above = relu(self.m_out - outlier).square().mean()
         return {"outlier": below + above}

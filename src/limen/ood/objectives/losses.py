@@ -33,6 +33,7 @@ def oe(logits: Float[Tensor, "rows classes"], *, reduction: Reduction = "mean") 
         >>> round(oe(torch.tensor([[2.0, 0.0, -1.0]])).item(), 4)  # log(e^2 + 1 + 1/e) - 1/3
         1.8365
     """
+    logits = full(logits)
     return _reduced(logits.logsumexp(-1) - logits.mean(-1), reduction)
 
 
@@ -60,6 +61,7 @@ def scale_gradient(
         >>> round(scale_gradient(torch.tensor([[2.0, 0.0, -1.0]])).item(), 4)
         1.3122
     """
+    logits = full(logits)
     return _reduced((logits.softmax(-1) * logits).sum(-1) - logits.mean(-1), reduction)
 
 
@@ -98,13 +100,23 @@ def supcon(
     """
     if not 0 < temperature < float("inf"):
         raise UsageError(f"temperature={temperature} must be positive and finite")
-    unit = normalize(features, dim=-1)
+    unit = normalize(full(features), dim=-1)
     alike = unit @ unit.T / temperature
     itself = torch.eye(len(unit), dtype=torch.bool, device=unit.device)
     others = alike.masked_fill(itself, -torch.inf).logsumexp(-1, keepdim=True)
     positive = (labels[:, None] == labels[None]) & ~itself
     gap = torch.where(positive, others - alike, 0.0)
     return _reduced(gap.sum(-1) / positive.sum(-1).clamp(min=1), reduction)
+
+
+def full(values: Tensor) -> Tensor:
+    """At least single precision: a sum of exponentials in half of it loses two digits.
+
+    Example:
+        >>> full(torch.zeros(1, dtype=torch.bfloat16)).dtype, full(torch.zeros(1)).dtype
+        (torch.float32, torch.float32)
+    """
+    return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
 
 
 def _reduced(rows: Tensor, reduction: Reduction) -> Tensor:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -51,6 +51,7 @@ class ODIN:
     epsilon: float = 0.0014
     std: tuple[float, ...] | None = None
     passes: int = field(default=0, init=False)
+    sees: ClassVar[tuple[str, ...]] = ("the network and its inputs",)  # which no bank holds
 
     def __post_init__(self) -> None:
         if not 0 < self.temperature < float("inf") or not 0 <= self.epsilon < float("inf"):
