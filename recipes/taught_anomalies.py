@@ -20,7 +20,16 @@ margins, anomalies made once instead of anew in each epoch, three for each windo
 is the mean of the ranks that the two scores give a point.
 
 Published: CARLA reports F1 with a threshold chosen by the labels of each series, on all of SMD's
-machines; GenIAS's protocol could not be read. No number there can be laid beside these.
+machines; GenIAS's protocol could not be read. No number can be laid beside these.
+
+Measured, VUS-PR as a mean over 12 series [95 % interval of a difference over series]. Taught by
+GenIAS the classifier gets 0.18, by CARLA's rules 0.35 [-0.240, -0.093], by eight rules 0.38, by
+noise 0.34, by near copies 0.24: here the learned maker is the worst teacher. With the published
+margins it gets 0.31, patching whole channels 0.25 (11 series, one seed). The contrastive detector
+stays near 0.12 whatever teaches it (random scores: 0.09), with GenIAS against CARLA's rules
+undecided [-0.036, 0.034]; fused with RMS of z 0.17. The best one-line baseline, KNN on windows of
+10, gets 0.51, ahead of every learned row; an autoencoder 0.42. Of the options, seed 501 was run on
+SMD, ASD and UCR 135; the others are listed on the page.
 """
 
 import warnings

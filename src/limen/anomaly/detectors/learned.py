@@ -223,8 +223,11 @@ def present(device: str) -> str:
         'cpu'
     """
     kind = torch.device(device).type
-    there = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
-    return device if kind not in there or there[kind]() else "cpu"
+    absent = {
+        "cuda": not torch.cuda.is_available(),
+        "mps": not torch.backends.mps.is_available(),
+    }
+    return "cpu" if absent.get(kind, False) else device
 
 
 def drawn(seed: int, *names: object) -> np.random.Generator:

@@ -28,7 +28,7 @@ class KNN(Kept):
     distance of 1e-4 from 0.
 
     Args:
-        k: Which neighbour, at least 1; the paper takes 50 for CIFAR-10, 200 for CIFAR-100 and 1000
+        k: Which neighbour, at least 1; 50 is usual for CIFAR-10, 200 for CIFAR-100 and 1000
             for ImageNet.
         normalise: Divide features by their length first.
         engine: "blocks", or "faiss" for faiss's flat index, which finds the same candidates.
