@@ -45,7 +45,8 @@ class ATOL:
     one and real and auxiliary rows of one class are pushed apart: `label_mode="official"`. It also
     smooths by 0.5, draws outliers once an epoch (`resample`), passes all rows once more for
     "align", and leaves G in train mode; the latter two are not offered. Published weight 1, on
-    CIFAR-100 5 for the alignment; score with MaxLogit. Logged: "kept", the share of latent draws outside the classes' regions.
+    CIFAR-100 5 for the alignment; score with MaxLogit.
+    Logged: "kept", the share of latent draws outside the classes' regions.
 
     Args:
         generator: G, latents to rows of the network's inputs; on the batch's device. Where it says
