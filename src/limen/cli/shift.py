@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 app = typer.Typer(
-    help="Find what a model only seems to know, and what its training data can promise.",
+    help="Find what a model only seems to know, and the price.",
     rich_markup_mode=None,
 )
 
@@ -40,7 +40,7 @@ def line(
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Tell how much more robust models are than their accuracy at home foretells."""
+    """Tell how robust models are beyond their accuracy."""
     options = locals()  # and nothing else, as long as this line is the first
     from limen.cli import leaning as do
     from limen.cli import pages
@@ -78,7 +78,7 @@ def hull(
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Tell whether targets are mixtures of the sources, and how far outside they lie."""
+    """Tell whether targets are mixtures of the sources."""
     options = locals()  # and nothing else, as long as this line is the first
     from limen.cli import mixing as do
     from limen.cli import pages
@@ -117,7 +117,7 @@ def select(
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Choose rows to train on, without a look at any target; prints row and weight."""
+    """Choose rows to train on; prints row and weight."""
     options = locals()  # and nothing else, as long as this line is the first
     from limen.cli import mixing as do
     from limen.cli import pages
