@@ -12,7 +12,7 @@ from torch import nn
 from limen._core.errors import UsageError, nearest
 from limen.bank import folder
 from limen.bank.columns import columns, refuse_misfits
-from limen.bank.forwarding import Memory, Source
+from limen.bank.forwarding import Source
 from limen.bank.grams import Grams
 from limen.bank.looking import Looking, TorchLooking
 from limen.bank.onnx import Onnx
@@ -116,11 +116,8 @@ class FeatureBank:
             folder.extend(Path(into), network, sources)
             return cls.open(into)
         sets, records = {}, {}
-        with network.ready():
-            for source in sources:
-                memory = Memory()
-                records[source.name] = source.forward(network, memory)
-                sets[source.name] = memory.outputs()
+        for source in sources:
+            sets[source.name], records[source.name] = source.forwarded(network)
         return cls(
             sets,
             weight=network.weight,

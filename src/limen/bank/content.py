@@ -4,23 +4,17 @@ import hashlib
 import re
 from collections.abc import Mapping
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
 from limen.run.provenance import fingerprint
 
-SAMPLED = 8
-"""Values of each tensor that are looked at to see whether it was written to."""
-_KNOWN: WeakKeyDictionary[nn.Module, tuple[Any, str]] = WeakKeyDictionary()
+_WHOLE = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 def model_hash(model: nn.Module) -> str:
     """A content hash of a network: its layers as printed, its weights and its buffers.
-
-    It is taken again only where a tensor is another one or was written to since the last call: by
-    torch's count, and, as writing to `.data` escapes that, by a few values of each tensor.
 
     Returns:
         16 hex digits; the same on every device.
@@ -30,29 +24,56 @@ def model_hash(model: nn.Module) -> str:
         >>> model_hash(layer) == model_hash(nn.Sequential(layer))
         False
     """
-    state = _state(model)
-    known = _KNOWN.get(model)
-    if known is not None and state is not None and known[0] == state:
-        return known[1]
-    found = _short(hashlib.sha256(f"{plain(model)} {fingerprint(model)}".encode()))
-    if state is not None:
-        _KNOWN[model] = (state, found)
-    return found
+    return _short(hashlib.sha256(f"{plain(model)} {fingerprint(model)}".encode()))
+
+
+class Watch:
+    """Tells whether a network was written to, for less than half of a hash's price.
+
+    Every bit of every tensor is added up, and torch's count of writes is compared. What escapes
+    both: values of one tensor that change places beneath torch's count (through `.data`, or the
+    memory of an array), and layers whose settings are not printed.
+
+    Args:
+        model: The network; its tensors are kept alive.
+
+    Example:
+        >>> layer = nn.Linear(2, 1)
+        >>> watch = Watch(layer)
+        >>> _ = layer.weight.data.mul_(2)  # which torch does not count
+        >>> watch.same(layer)
+        False
+    """
+
+    def __init__(self, model: nn.Module):
+        self._state = _state(model)
+
+    def same(self, model: nn.Module) -> bool:
+        """Whether it is the network that was looked at, as it was then."""
+        return _state(model) == self._state
 
 
 def _state(model: nn.Module) -> Any:
-    """What changes whenever layers or tensors do; None where torch does not count that."""
-    tensors = [*model.parameters(), *model.buffers()]
-    if any(one.is_inference() for one in tensors):
-        return None
-    some = [_some(one.detach()) for one in tensors if one.is_floating_point() and one.numel()]
-    seen = torch.cat(some).tolist() if some else []
-    return plain(model), [(id(one), one.data_ptr(), one._version) for one in tensors], repr(seen)
+    tensors = [*model.named_parameters(), *model.named_buffers()]
+    sums = [_sum(one.detach()) for _, one in tensors]
+    found = torch.stack(sums).tolist() if sums else []  # one wait for the device
+    return plain(model), found, [(name, one.data_ptr(), _writes(one)) for name, one in tensors]
 
 
-def _some(tensor: Tensor) -> Tensor:
-    flat = tensor.reshape(-1)
-    return flat[:: max(1, len(flat) // SAMPLED)][:SAMPLED].double()
+def _writes(tensor: Tensor) -> int | None:
+    return None if tensor.is_inference() else tensor._version
+
+
+def _sum(tensor: Tensor) -> Tensor:
+    """The sum of a tensor's bits, read as whole numbers, on the tensor's device."""
+    flat = tensor.contiguous().reshape(-1)
+    if flat.is_complex():
+        flat = torch.view_as_real(flat).reshape(-1)
+    whole = flat.view(_WHOLE[flat.dtype.itemsize])
+    even = len(whole) * whole.itemsize // 8 * 8 // whole.itemsize
+    if whole.storage_offset() * whole.itemsize % 8:
+        even = 0
+    return whole[:even].view(torch.int64).sum() + whole[even:].sum(dtype=torch.int64)
 
 
 def plain(value: object) -> str:

@@ -57,6 +57,23 @@ class Source:
         own = getattr(dataset, "transform", None)
         self.transform = transform if transform or own is None else plain(own)
 
+    def forwarded(self, network: Looking) -> tuple[Outputs, dict[str, Any]]:
+        """Forward every batch exactly once into memory.
+
+        Args:
+            network: What answers.
+
+        Returns:
+            The set, and its record as `forward` gives it.
+
+        Raises:
+            UsageError: As `forward`.
+        """
+        memory = Memory()
+        with network.ready():
+            record = self.forward(network, memory)
+        return memory.outputs(), record
+
     def forward(self, network: Looking, sink: Sink) -> dict[str, Any]:
         """Forward every batch exactly once, inside `network.ready()`.
 

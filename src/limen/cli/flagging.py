@@ -130,13 +130,13 @@ def threshold(
         fallback=fallback,
     )  # fmt: skip
     detector.model = seer.hash
+    save(detector, into)
+    say(f"the detector: {into}")
     if onnx is not None:
         onnx.parent.mkdir(parents=True, exist_ok=True)
         example = torch.from_numpy(pictures.inputs[: max(2, min(len(pictures), 8))])
         detector.attach(seer.network).export_onnx(onnx, example)
         say(f"network, score and threshold: {onnx}")
-    save(detector, into)
-    say(f"the detector: {into}")
     table = _promise(detector, seer)
     if page is not None:
         page.write(

@@ -1,4 +1,4 @@
-"""Rows of numbers as tensors, and the answer in the kind and precision that came in."""
+"""Rows of numbers as tensors, and the answer in the kind that came in."""
 
 import warnings
 from typing import Any, TypeVar
@@ -16,7 +16,7 @@ def tensor(name: str, values: Any, *, columns: int | None = None) -> Tensor:
     """`values` as a floating-point tensor where it is, copied only out of half precision.
 
     Arithmetic in half precision would lose what separates inliers from outliers, so it becomes
-    float32 here and `like` turns the answer back.
+    float32 here, and stays so: a distance may be larger than half precision can hold.
 
     Args:
         name: The argument that an error speaks of.
@@ -64,15 +64,15 @@ def of_width(name: str, rows: Tensor, columns: int) -> Tensor:
 
 
 def like(scores: Tensor, values: Array) -> Array:
-    """`scores` in the kind (tensor or array) and precision of `values`.
+    """`scores` in the kind (tensor or array) of `values`: float64 for float64, else float32.
 
     Example:
         >>> like(torch.ones(2), np.ones((2, 3)))
         array([1., 1.])
     """
     if isinstance(values, Tensor):
-        return scores.to(values.dtype if values.is_floating_point() else torch.float32)
-    wanted = values.dtype if np.issubdtype(values.dtype, np.floating) else np.dtype(np.float32)
+        return scores.to(torch.float64 if values.dtype == torch.float64 else torch.float32)
+    wanted = np.float64 if values.dtype == np.float64 else np.float32
     return scores.detach().cpu().numpy().astype(wanted)
 
 

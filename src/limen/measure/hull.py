@@ -85,7 +85,7 @@ class Hull:
             x: Rows, a tensor or an array.
 
         Returns:
-            Distance, bound and point, of the kind and precision of `x`.
+            Distance, bound and point, of the kind of `x`.
 
         Raises:
             UsageError: Another width, or not finite.
@@ -111,7 +111,7 @@ class Hull:
             x: Rows, a tensor or an array.
 
         Returns:
-            (rows, points), at least 0, each row sums to 1; of the kind and precision of `x`.
+            (rows, points), at least 0, each row sums to 1; of the kind of `x`.
 
         Raises:
             UsageError: Another width, or not finite.
@@ -132,7 +132,7 @@ class Hull:
             x: Rows, a tensor or an array.
 
         Returns:
-            At least 0, one for each row, of the kind and precision of `x`.
+            At least 0, one for each row, of the kind of `x`.
 
         Raises:
             UsageError: Another width, or not finite.

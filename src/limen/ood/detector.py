@@ -10,7 +10,9 @@ from torch import Tensor, nn
 
 from limen._core.errors import UsageError
 from limen.bank.bank import FeatureBank
-from limen.bank.content import model_hash
+from limen.bank.content import Watch, model_hash
+from limen.bank.forwarding import Source
+from limen.bank.looking import TorchLooking
 from limen.bank.network import head_of
 from limen.bank.outputs import Outputs
 from limen.measure._numbers import flat
@@ -69,7 +71,9 @@ class Detector:
         self, network: nn.Module | None = None, *, score: Any = energy, head: str | None = None
     ):
         self.network, self.score, self.head = network, score, head
-        self.model = None if network is None else model_hash(network)
+        self.model: str | None = None
+        self._watch: Watch | None = None
+        self._look()
         self.threshold: Levels | None = None
         self.calibration: np.ndarray | None = None
 
@@ -101,6 +105,7 @@ class Detector:
             UsageError: Too few calibration rows for `alpha` (says how many are needed), of a class
                 that the network can name too; a fitted score without `train`; scores that are NaN.
         """
+        self._look()
         if fits(self.score):
             self.score = self._fitted(train)
         outputs = self._outputs(calibration)
@@ -159,7 +164,8 @@ class Detector:
                 f"network must be the one that the detector was fitted on, {self.model}, "
                 f"got {found}; fit a detector anew for another network"
             )
-        self.network, self.model = network, found
+        self.network = network
+        self._look(found)
         return self
 
     def export_onnx(self, path: str | Path, example: Tensor) -> Path:
@@ -222,30 +228,41 @@ class Detector:
         if train is None:
             raise UsageError(f"{name_of(self.score)} is fitted: give its training rows by train=")
         if isinstance(train, FeatureBank):
-            self._refuse_other(train)
+            self._refuse_other(train.hashes.get("model"))
             bank = train
         elif isinstance(train, Outputs):
             bank = FeatureBank.of({"train": train})
         else:
-            bank = self._extracted("train", train)
+            bank = FeatureBank.extract(self._network(train), {"train": train}, head=self.head)
         rows = bank["train"] if learns(self.score) else None
         return fitted(self.score, rows, weight=bank.weight, bias=bank.bias, layers=bank.layers)
 
     def _outputs(self, inputs: Any) -> Outputs:
-        return inputs if isinstance(inputs, Outputs) else self._extracted("rows", inputs)["rows"]
+        return inputs if isinstance(inputs, Outputs) else self._forwarded(inputs)
 
-    def _extracted(self, name: str, inputs: Any) -> FeatureBank:
+    def _forwarded(self, inputs: Any) -> Outputs:
+        network = self._network(inputs)
+        if self._watch is None or not self._watch.same(network):
+            self._refuse_other(model_hash(network))
+            self._watch = Watch(network)
+        source = Source("rows", inputs, batch_size=256, transform=None)
+        return source.forwarded(TorchLooking(network, head=self.head))[0]
+
+    def _network(self, inputs: Any) -> nn.Module:
         if self.network is None:
             raise UsageError(
                 f"inputs must be Outputs where the detector has no network, got "
                 f"{type(inputs).__name__}; give the network by attach(network)"
             )
-        bank = FeatureBank.extract(self.network, {name: inputs}, head=self.head)
-        self._refuse_other(bank)
-        return bank
+        return self.network
 
-    def _refuse_other(self, bank: FeatureBank) -> None:
-        found = bank.hashes.get("model")
+    def _look(self, found: str | None = None) -> None:
+        """Take the network for the one that the detector is of."""
+        if self.network is not None:
+            self.model = found or model_hash(self.network)
+            self._watch = Watch(self.network)
+
+    def _refuse_other(self, found: str | None) -> None:
         if self.model is not None and found is not None and found != self.model:
             raise UsageError(
                 f"the rows are of another network: {found}, and the detector is of {self.model}"

@@ -78,7 +78,7 @@ def export(
         with in_mode(whole, training=False):
             _traced(whole, fresh, example.to(next(network.parameters(), example).device))
         session = runtime.InferenceSession(str(fresh), providers=["CPUExecutionProvider"])
-        problem = _difference(session, example.detach().cpu().numpy(), wanted)
+        problem = _difference(session, example.detach().cpu().numpy(), wanted, level=level)
         if problem:
             raise UsageError(f"{name_of(score)} cannot be written as ONNX: {problem}")
     return path
@@ -99,13 +99,15 @@ def _traced(whole: _Whole, path: Path, example: Tensor) -> None:
         ) from failed
 
 
-def _difference(session: Any, example: np.ndarray, wanted: np.ndarray) -> str:
+def _difference(session: Any, example: np.ndarray, wanted: np.ndarray, *, level: float) -> str:
     """What is wrong with the graph, in words; empty where it answers as torch does."""
     if isinstance(session.get_inputs()[0].shape[0], int):
         return f"its graph takes {len(example)} rows only, because the score works in blocks"
     for rows in (slice(None), slice(1, None)):  # another number of rows than the traced one
-        got = session.run(["scores"], {"inputs": example[rows]})[0]
+        got, flags = session.run(["scores", "flags"], {"inputs": example[rows]})
         if not np.allclose(got, wanted[rows], rtol=1e-5, atol=1e-5):
             worst = float(np.abs(got - wanted[rows]).max())
             return f"ONNX Runtime's scores must equal torch's to 1e-5, got {worst} apart"
+        if not np.array_equal(flags, got > np.float32(level)):
+            return "its flags are not its scores above the level"
     return ""

@@ -1,6 +1,6 @@
 """Batches of inliers beside outliers, from memory or from loaders."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sized
 from functools import lru_cache
 from typing import Any, Protocol, runtime_checkable
 
@@ -22,7 +22,9 @@ _KNOWN = (Tensor, np.ndarray, Mapping, tuple)
 
 @runtime_checkable
 class _Source(Protocol):
-    """Batches of one kind of rows, by their number."""
+    """Batches of one kind of rows, by their number; `epoch` of them hold every row, if known."""
+
+    epoch: int | None
 
     def __getitem__(self, i: int, /) -> tuple[Inputs, Tensor | None]:
         """Inputs, and labels where there are some."""
@@ -33,6 +35,7 @@ class Pairs:
 
     Attributes:
         labels: All inlier labels where they are in memory, else None.
+        epoch: Batches until every inlier has been seen, where that is known.
 
     Example:
         >>> found = pairs((torch.eye(2), torch.tensor([0, 1])), torch.zeros(3, 2), batch=2)
@@ -53,18 +56,21 @@ class Pairs:
         self._inliers, self._outliers = inliers, outliers
         self._augment, self._seed, self.labels = augment, seed, labels
         self._loaders = loaders
+        self.epoch: int | None = inliers.epoch
 
     def __getitem__(self, i: int) -> PairedRows:
         """Batch number i.
 
         Raises:
-            UsageError: The inliers come without labels.
+            UsageError: The inliers come without labels, or a row is not finite.
         """
         inputs, labels = self._inliers[i]
         if labels is None:
             raise UsageError("inliers must come with labels: (inputs, labels), or a dict with "
                              "'labels'")  # fmt: skip
         outliers = None if self._outliers is None else self._outliers[i][0]
+        _require_finite("inliers", inputs, i)
+        _require_finite("outliers", outliers, i)
         if self._augment is not None:
             inputs = self._augmented(inputs, "inliers", i)
             outliers = None if outliers is None else self._augmented(outliers, "outliers", i)
@@ -208,6 +214,7 @@ class _Drawn:
 
     def __init__(self, rows: Rows | _Dataset, size: int, *, seed: int, name: str):
         self.rows, self.size, self.seed, self.name = rows, size, seed, name
+        self.epoch: int | None = -(-len(rows) // size)
         self._order = lru_cache(maxsize=2)(self._permutation)
 
     def __getitem__(self, i: int) -> tuple[Inputs, Tensor | None]:
@@ -232,6 +239,7 @@ class _Loaded:
 
     def __init__(self, loader: DataLoader[Any]):
         self._batches = as_batches(loader, resumable=False)
+        self.epoch: int | None = len(loader) if isinstance(loader.dataset, Sized) else None
 
     def __getitem__(self, i: int) -> tuple[Inputs, Tensor | None]:
         return _parts(self._batches[i])
@@ -273,6 +281,23 @@ def _parts(rows: Any) -> tuple[Inputs, Tensor | None]:
     else:
         inputs = torch.as_tensor(rows)
     return inputs, None if labels is None else torch.as_tensor(labels)
+
+
+def _require_finite(name: str, rows: Inputs | None, i: int) -> None:
+    """Refuse what would make every loss NaN, where it can still be said whose fault it was.
+
+    Raises:
+        UsageError: NaN or infinity in the batch.
+    """
+    parts = rows.values() if isinstance(rows, Mapping) else [] if rows is None else [rows]
+    for part in parts:
+        if part.is_floating_point() and not torch.isfinite(part.sum()):
+            bad = int((~torch.isfinite(part)).reshape(len(part), -1).any(1).sum())
+            if bad:
+                raise UsageError(
+                    f"{name} must be finite; {bad} of the {len(part)} in batch {i} hold NaN or "
+                    "infinity; drop or mend them"
+                )
 
 
 def _check_labels(labels: Tensor | None, rows: int) -> None:

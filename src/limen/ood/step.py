@@ -113,6 +113,8 @@ class Step:
         self.outlier, self.bn, self.head, self.seed = outlier, bn, head, seed
         self.additive = bool(getattr(outlier, "additive", True))
         self._count, self._labels_known = 0, False
+        self._epoch: int | None = None  # batches to look at for a second class; None: no need
+        self._lows: set[int] = set()
         self._state: dict[str, Any] | None = None
         self._arrived = True  # False until a loaded state has been moved to the model's device
 
@@ -129,6 +131,10 @@ class Step:
         layer = head_of(model, self.head)
         labels = getattr(batches, "labels", None)
         self._labels_known = labels is not None
+        self._epoch, self._lows = (
+            (None if labels is not None else getattr(batches, "epoch", None)),
+            set(),
+        )
         if labels is not None:
             self._check_labels(labels, layer)
             if len(labels.unique()) < 2:
@@ -149,15 +155,17 @@ class Step:
             "inlier" and the objective's losses.
 
         Raises:
-            UsageError: An empty batch, or labels that are not 0 to C - 1.
+            UsageError: An empty batch, labels that are not 0 to C - 1 or, over a whole epoch, of
+                one class; rows that the network does not take.
         """
         layer = head_of(model, self.head)
         _check_rows(*batch)
+        batch = _as_weights(batch, layer.weight.dtype)
         if not self._labels_known:
             self._check_labels(batch.labels, layer)
         state = self._here(model, batch.labels.device)
         inputs, labels, outliers = batch = self._made(batch, state)
-        inlier, outlier = self._seen(model, batch, layer)
+        inlier, outlier = self._first(model, batch, layer)
         losses: dict[str, Loss] = {"inlier": cross_entropy(inlier.logits, labels)}
         if self.outlier is not None:
             view = View(
@@ -222,6 +230,29 @@ class Step:
             outliers=make(batch.labels, step=self._count, seed=self.seed, state=state)
         )
 
+    def _first(
+        self, model: nn.Module, batch: PairedRows, layer: nn.Linear
+    ) -> tuple[Seen, Seen | None]:
+        """`_seen`, which in the first batch says what the network does not take.
+
+        Raises:
+            UsageError: The network fails on rows of such shapes.
+            OutOfMemoryError: They are too many.
+            RuntimeError: It fails later.
+        """
+        try:
+            return self._seen(model, batch, layer)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as failed:
+            if self._count:
+                raise
+            outliers = "" if batch.outliers is None else f" and outliers {_shape(batch.outliers)}"
+            raise UsageError(
+                f"the network must take every row; of inliers {_shape(batch.inputs)}{outliers} it "
+                f"says: {str(failed).splitlines()[0]}"
+            ) from failed
+
     def _seen(
         self, model: nn.Module, batch: PairedRows, layer: nn.Linear
     ) -> tuple[Seen, Seen | None]:
@@ -257,6 +288,15 @@ class Step:
                 f"labels must be whole numbers from 0 to {classes - 1}, one for each class of the "
                 f"head; they go from {low} to {high}"
             )
+        if self._epoch is not None:
+            self._lows |= {low, high}
+            if len(self._lows) > 1:
+                self._epoch = None
+            elif self._count + 1 == self._epoch:
+                raise UsageError(
+                    f"inliers must be of two classes or more; all of a first epoch of "
+                    f"{self._epoch} batches are {low}"
+                )
 
 
 def joined(first: Inputs, second: Inputs) -> Inputs:
@@ -286,6 +326,18 @@ def count(inputs: Inputs | None) -> int:
     if isinstance(inputs, Mapping):
         return len(next(iter(inputs.values())))
     return 0 if inputs is None else len(inputs)
+
+
+def _as_weights(batch: PairedRows, dtype: torch.dtype) -> PairedRows:
+    """Rows of real numbers in the weights' precision; numpy's are of another by default."""
+
+    def cast_(inputs: Any) -> Any:
+        if isinstance(inputs, Mapping):
+            return {name: cast_(x) for name, x in inputs.items()}
+        return inputs.to(dtype) if isinstance(inputs, Tensor) and inputs.dtype.is_floating_point \
+            else inputs  # fmt: skip
+
+    return batch._replace(inputs=cast_(batch.inputs), outliers=cast_(batch.outliers))
 
 
 def _shape(inputs: Inputs) -> Any:

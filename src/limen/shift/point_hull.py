@@ -40,7 +40,7 @@ def certificate(hull: Hull, x: Any) -> Certificate:
         x: Rows, a tensor or an array.
 
     Returns:
-        Directions and margins, of the kind and precision of `x`.
+        Directions and margins, of the kind of `x`.
 
     Raises:
         UsageError: Another width, or not finite.

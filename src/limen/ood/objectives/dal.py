@@ -39,7 +39,8 @@ class DAL:
     - "dual": the Wasserstein ball's dual with the cost `mean |d|`, as released. `steps` normalised
       gradient steps of length `step` climb `oe - gamma * cost` from a start in [0, 1e-4), and once
       a batch `gamma <- clip(gamma - beta (rho - cost), 0, gamma_max)`, with the mean cost before
-      the last step.
+      the last step. At the default `rho` it is "official"; a budget binds below
+      `steps * step / sqrt(width)`.
     - "official": "dual" at the published numbers, `rho = 10` among them. As
       `cost <= steps * step / sqrt(width)` stays below rho, gamma is 0 after the first batch and
       what acts is the length `steps * step`, not rho.

@@ -65,7 +65,8 @@ class DOE:
         inner: F: "regret" or "oe".
         keep: Share of the averaged direction that a new search leaves, from 0 to below 1.
         refresh: Search at every so-manieth batch; between, the average serves.
-        warmup: Batches of plain outlier exposure before the first search.
+        warmup: Batches of plain outlier exposure before the first search. Where the loop
+            accumulates, each micro-batch counts as one, here and for `refresh`.
         clean: Also return "clean", the loss at W, to be weighed beside "outlier" by the combine.
         layers: Regular expression; only weights whose name it finds are perturbed. None means all
             with two dimensions or more but embedding tables.

@@ -100,8 +100,9 @@ def supcon(
     """
     if not 0 < temperature < float("inf"):
         raise UsageError(f"temperature={temperature} must be positive and finite")
-    unit = normalize(full(features), dim=-1)
-    alike = unit @ unit.T / temperature
+    with torch.autocast(features.device.type, enabled=False):  # or the products are halves
+        unit = normalize(full(features), dim=-1)
+        alike = unit @ unit.T / temperature
     itself = torch.eye(len(unit), dtype=torch.bool, device=unit.device)
     others = alike.masked_fill(itself, -torch.inf).logsumexp(-1, keepdim=True)
     positive = (labels[:, None] == labels[None]) & ~itself

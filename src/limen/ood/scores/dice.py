@@ -84,7 +84,7 @@ class DICE(Kept):
             features: One row for each input.
 
         Returns:
-            One for each row, of the kind and precision of `features`.
+            One for each row, of the kind of `features`.
 
         Raises:
             UsageError: Not fitted; another width, or not finite.

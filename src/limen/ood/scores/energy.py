@@ -19,7 +19,7 @@ def energy(
         temperature: T, above 0; T -> 0 gives `max_logit`.
 
     Returns:
-        One score for each row, of the kind and precision of `logits`.
+        One score for each row, of the kind of `logits`.
 
     Raises:
         UsageError: `temperature` is not positive, or `logits` are not finite.

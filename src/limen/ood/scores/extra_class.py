@@ -18,7 +18,7 @@ def extra_class(logits: Float[Array, "rows classes"]) -> Float[Array, " rows"]:
         logits: One row for each input, the last column for outliers; two columns or more.
 
     Returns:
-        One score for each row, of the kind and precision of `logits`.
+        One score for each row, of the kind of `logits`.
 
     Raises:
         UsageError: `logits` are not finite, or have one column.

@@ -73,7 +73,7 @@ class FDBD(Kept):
             logits: Of the same rows.
 
         Returns:
-            At most 0, one for each row, of the kind and precision of `features`.
+            At most 0, one for each row, of the kind of `features`.
 
         Raises:
             UsageError: Not fitted; another width or number of classes, or not finite.

@@ -48,7 +48,7 @@ class GEN:
             logits: One row for each input.
 
         Returns:
-            One score for each row, of the kind and precision of `logits`.
+            One score for each row, of the kind of `logits`.
 
         Raises:
             UsageError: `logits` are not finite.

@@ -53,7 +53,7 @@ class GradNorm:
             logits: Of the same rows.
 
         Returns:
-            At most 0, one for each row, of the kind and precision of `features`.
+            At most 0, one for each row, of the kind of `features`.
 
         Raises:
             UsageError: Not finite.

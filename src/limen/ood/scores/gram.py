@@ -104,7 +104,7 @@ class Gram(Kept):
             grams: Statistics of its feature maps.
 
         Returns:
-            At least 0, one for each row, of the kind and precision of `logits`.
+            At least 0, one for each row, of the kind of `logits`.
 
         Raises:
             UsageError: Not fitted; another number of columns, or not finite.

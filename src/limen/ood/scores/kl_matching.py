@@ -65,7 +65,7 @@ class KLMatching(Kept):
             logits: One row for each input.
 
         Returns:
-            At least 0, one for each row, of the kind and precision of `logits`.
+            At least 0, one for each row, of the kind of `logits`.
 
         Raises:
             UsageError: Not fitted; another number of classes, or not finite.

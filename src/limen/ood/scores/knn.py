@@ -93,7 +93,7 @@ class KNN(Kept):
             features: One row for each input.
 
         Returns:
-            At least 0, one for each row, of the kind and precision of `features`.
+            At least 0, one for each row, of the kind of `features`.
 
         Raises:
             UsageError: Not fitted; another width, or not finite.

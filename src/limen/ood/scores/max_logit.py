@@ -15,7 +15,7 @@ def max_logit(logits: Float[Array, "rows classes"]) -> Float[Array, " rows"]:
         logits: One row for each input.
 
     Returns:
-        One score for each row, of the kind and precision of `logits`.
+        One score for each row, of the kind of `logits`.
 
     Raises:
         UsageError: `logits` are not finite.

@@ -49,7 +49,7 @@ class MCM:
             similarities: Cosines, each in [-1, 1]; a CLIP logit is its logit scale (100) times one.
 
         Returns:
-            One score for each row, of the kind and precision of `similarities`.
+            One score for each row, of the kind of `similarities`.
 
         Raises:
             UsageError: Not finite, or outside [-1, 1].

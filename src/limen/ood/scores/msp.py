@@ -17,7 +17,7 @@ def msp(logits: Float[Array, "rows classes"], *, temperature: float = 1.0) -> Fl
         temperature: T, above 0; large T compares logit gaps instead of saturated probabilities.
 
     Returns:
-        One score for each row, of the kind and precision of `logits`.
+        One score for each row, of the kind of `logits`.
 
     Raises:
         UsageError: `temperature` is not positive, or `logits` are not finite.

@@ -82,7 +82,7 @@ class NNGuide(Kept):
             logits: Of the same rows.
 
         Returns:
-            One for each row, of the kind and precision of `features`.
+            One for each row, of the kind of `features`.
 
         Raises:
             UsageError: Not fitted; another width, or not finite.

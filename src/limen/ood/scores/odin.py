@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from limen._core.errors import UsageError
 from limen.bank.network import logits_of
 from limen.measure.arrays import tensor
+from limen.ood.objectives.losses import full
 from limen.ood.scores.msp import msp
 
 
@@ -33,7 +34,7 @@ class ODIN:
         passes: Forward passes so far.
 
     Raises:
-        UsageError: `temperature` or `epsilon` out of range, or inputs that are not finite.
+        UsageError: `temperature` or `epsilon` out of range, or inputs that are no real numbers.
 
     Reference:
         S. Liang, Y. Li and R. Srikant, "Enhancing the reliability of out-of-distribution image
@@ -61,7 +62,7 @@ class ODIN:
             )
 
     def __call__(
-        self, model: Callable[[Tensor], Any], inputs: Float[Tensor, "rows ..."]
+        self, model: Callable[[Tensor], Any], inputs: Shaped[Tensor, "rows ..."]
     ) -> Float[Tensor, " rows"]:
         """The scores.
 
@@ -70,18 +71,26 @@ class ODIN:
             inputs: One for each row.
 
         Returns:
-            One score for each row.
+            One score for each row, in the inputs' precision, float32 at least.
 
         Raises:
-            UsageError: Inputs or logits that are not finite, or `std` of another length.
+            UsageError: Inputs that are whole numbers, inputs or logits that are not finite, or
+                `std` of another length.
         """
+        if not inputs.is_floating_point():
+            raise UsageError(
+                f"inputs must be what the network takes, real numbers that can be moved by "
+                f"{self.epsilon}; got {inputs.dtype}, so divide and normalise them first"
+            )
         with torch.inference_mode(mode=False), torch.enable_grad():
-            x = tensor("inputs", inputs).detach().clone().requires_grad_()
-            confidence = self._logits(model, x).div(self.temperature).log_softmax(1).amax(1)
+            tensor("inputs", inputs)
+            x = inputs.detach().clone().requires_grad_()
+            logits = full(self._logits(model, x))
+            confidence = logits.div(self.temperature).log_softmax(1).amax(1)
             (slope,) = torch.autograd.grad(confidence.sum(), x)
         moved = x.detach() + self.epsilon * slope.sign() / self._per_channel(x)
         with torch.no_grad():
-            return msp(self._logits(model, moved), temperature=self.temperature).to(inputs.dtype)
+            return msp(full(self._logits(model, moved)), temperature=self.temperature)
 
     def _logits(self, model: Callable[[Tensor], Any], x: Tensor) -> Tensor:
         self.passes += 1

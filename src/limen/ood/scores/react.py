@@ -82,7 +82,7 @@ class ReAct(Kept):
             features: One row for each input.
 
         Returns:
-            One for each row, of the kind and precision of `features`.
+            One for each row, of the kind of `features`.
 
         Raises:
             UsageError: Not fitted; another width, or not finite.

@@ -78,7 +78,7 @@ class RelativeMahalanobis(Kept):
             features: One row for each input.
 
         Returns:
-            One for each row, of either sign, of the kind and precision of `features`.
+            One for each row, of either sign, of the kind of `features`.
 
         Raises:
             UsageError: Not fitted; another width, or not finite.

@@ -76,7 +76,7 @@ class SCALE(Kept):
             features: One row for each input.
 
         Returns:
-            One for each row, of the kind and precision of `features`.
+            One for each row, of the kind of `features`.
 
         Raises:
             UsageError: Not fitted; another width, not finite, or no activations.

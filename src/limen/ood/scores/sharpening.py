@@ -37,7 +37,8 @@ def sharpening(rows: Tensor, kept: Tensor) -> Tensor:
         1.3333333730697632
     """
     whole, part = rows.sum(1, keepdim=True), kept.sum(1, keepdim=True)
-    if (part < 0).any() or ((part == 0) & (whole != 0)).any():
+    exporting = torch.compiler.is_exporting()  # a graph cannot refuse
+    if not exporting and ((part < 0).any() or ((part == 0) & (whole != 0)).any()):
         raise UsageError(
             "features must be activations whose largest entries sum to more than 0, as after a "
             "ReLU; use ASH(variant='p') or ReAct for others"

@@ -85,7 +85,7 @@ class SHE(Kept):
             logits: Of the same rows.
 
         Returns:
-            One for each row, of the kind and precision of `features`.
+            One for each row, of the kind of `features`.
 
         Raises:
             UsageError: Not fitted; another width or number of classes, or not finite.

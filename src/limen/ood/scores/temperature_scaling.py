@@ -84,7 +84,7 @@ class TemperatureScaling(Kept):
             logits: One row for each input.
 
         Returns:
-            One score for each row, of the kind and precision of `logits`.
+            One score for each row, of the kind of `logits`.
 
         Raises:
             UsageError: Not fitted, or not finite.
