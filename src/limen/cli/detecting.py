@@ -317,7 +317,7 @@ def _scores(detector: Detector) -> Histogram:
 
 def _diagnosis(detector: Detector) -> list[Any]:
     """What a maker that was trained here says about itself."""
-    found = getattr(getattr(detector, "maker", None), "diagnosis", None)
+    found = getattr(getattr(detector, "made", None), "diagnosis", None)
     if found is None:
         return []
     numbers = {k: v for k, v in vars(found).items() if isinstance(v, int | float)}

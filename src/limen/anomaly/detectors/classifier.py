@@ -3,27 +3,26 @@
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from limen.anomaly.detectors.contrastive import ready
-from limen.anomaly.detectors.learned import Draws, Learned, Rows, drawn
+from limen.anomaly.detectors.learned import Draws, Rows, drawn
 from limen.anomaly.detectors.nets import ResNetTime
+from limen.anomaly.detectors.taught import Taught
 from limen.anomaly.windows import Windows
 
 
 @dataclass(eq=False)
-class Classifier(Learned):
+class Classifier(Taught):
     """Score: log-odds that a window was made abnormal; the simplest use of a maker.
 
     Half of each batch are training windows, half are the same ones made abnormal anew.
 
     Args:
-        maker: Makes the anomalies; one that is not fitted is fitted on the same series. None is
-            `CARLA`, rules.
+        maker: Makes the anomalies; of one that is not fitted a copy is fitted on the same series,
+            anew at each `fit`. None is `CARLA`, rules.
         width: Of the encoder.
 
     Example:
@@ -38,10 +37,6 @@ class Classifier(Learned):
     maker: Any = None
     _: KW_ONLY
     width: int = 8
-
-    def _fit(self, series: list[np.ndarray]) -> None:
-        self.made = ready(self, series)
-        super()._fit(series)
 
     def _build(self, channels: int) -> nn.Module:
         encoder = ResNetTime(channels, width=self.width)

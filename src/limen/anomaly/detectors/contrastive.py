@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -17,9 +16,10 @@ from limen.anomaly.detectors.contrastive_losses import (
     next_margin,
     spread_entropy,
 )
-from limen.anomaly.detectors.learned import Draws, Learned, Rows, drawn
+from limen.anomaly.detectors.learned import Draws, Rows, drawn
 from limen.anomaly.detectors.neighbours import Neighbours, neighbours
 from limen.anomaly.detectors.nets import ResNetTime
+from limen.anomaly.detectors.taught import Taught
 from limen.anomaly.windows import Windows
 
 _PAST = 10  # windows before an anchor that may be its positive
@@ -55,7 +55,7 @@ class ContrastiveNet(nn.Module):
 
 
 @dataclass(eq=False)
-class Contrastive(Learned):
+class Contrastive(Taught):
     """CARLA with its released code's faults put right, and any maker of anomalies.
 
     First the network learns that a window is nearer to one of the ten kept before it than to the
@@ -74,8 +74,8 @@ class Contrastive(Learned):
     in the data's unit by a maker, z-scoring comes after.
 
     Args:
-        maker: Makes the anomalies, e.g. `GenIAS(window=100)`; one that is not fitted is fitted on
-            the same series. None is `CARLA`, its authors' rules.
+        maker: Makes the anomalies, e.g. `GenIAS(window=100)`; of one that is not fitted a copy is
+            fitted on the same series, anew at each `fit`. None is `CARLA`, its authors' rules.
         epochs: Of the first stage; `steps` counts all batches of the second.
         classes: How many.
         nearest: Neighbours, of which one is drawn.
@@ -118,10 +118,6 @@ class Contrastive(Learned):
     def _build(self, channels: int) -> nn.Module:
         return ContrastiveNet(channels, width=self.width, code=self.code, classes=self.classes)
 
-    def _fit(self, series: list[np.ndarray]) -> None:
-        self.made = ready(self, series)
-        super()._fit(series)
-
     def _train(self, windows: Windows) -> None:
         batches = -(-len(windows) // self.batch)
         if self.epochs < 1 or self.negatives < 1 or self.classes < 2:
@@ -159,39 +155,6 @@ class Contrastive(Learned):
     def _restore(self, state: Mapping[str, Any]) -> None:
         super()._restore(state)
         self.usual = state["usual"]
-
-
-def ready(detector: Any, series: list[np.ndarray]) -> Any:
-    """A detector's maker, fitted; sets the detector's window to the maker's where it has none.
-
-    Args:
-        detector: With fields `maker`, `window` and `seed`.
-        series: Training series.
-
-    Returns:
-        The maker.
-
-    Raises:
-        UsageError: It makes nothing, or windows of another size.
-
-    Example:
-        >>> ready.__name__
-        'ready'
-    """
-    if detector.maker is None:
-        from limen.anomaly.synth.carla import CARLA
-        from limen.anomaly.windows import period
-
-        size = detector.window or max(10, period(series[0]))
-        return CARLA(window=size).fit(series)
-    made = detector.maker
-    if not hasattr(made, "disturb"):
-        raise UsageError(f"maker={made!r} must be a maker of anomalies, such as GenIAS(window=100)")
-    if detector.window not in (None, made.window):
-        raise UsageError(
-            f"the maker's window must be the detector's, {detector.window}; it is {made.window}"
-        )
-    return made if made.scaler is not None else made.fit(series)
 
 
 class _Pairs:

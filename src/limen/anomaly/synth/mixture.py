@@ -1,6 +1,7 @@
 """Several makers, one drawn for each window."""
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +18,8 @@ class Mixture(Maker):
     """Draws one of several makers for every window.
 
     Args:
-        makers: Of one window; those that are not fitted are fitted with it.
+        makers: Of one window. They stay as they are: `fit` copies them into `made`, and fits
+            anew, at each `fit`, the copies of those that were handed in unfitted.
         weights: How often each is drawn, at least 0; equally often by default.
 
     Raises:
@@ -35,6 +37,7 @@ class Mixture(Maker):
     makers: Sequence[Maker] = ()
     weights: Sequence[float] | None = None
     window: int = field(default=0, init=False)
+    made: Sequence[Maker] = field(default=(), init=False, repr=False)
 
     def __post_init__(self) -> None:
         sizes = {maker.window for maker in self.makers}
@@ -54,12 +57,18 @@ class Mixture(Maker):
     def disturb(
         self, windows: Windows, *, stream: np.random.Generator, spans: Spans | None = None
     ) -> Disturbed:
-        """Disturb every window by a maker that is drawn for it; see `Maker.disturb`."""
+        """Disturb every window by a maker that is drawn for it; see `Maker.disturb`.
+
+        Raises:
+            UsageError: Not fitted.
+        """
+        if self.scaler is None:
+            raise UsageError("Mixture must be fitted first: .fit(X)")
         shares = None if self.weights is None else np.array(self.weights) / sum(self.weights)
-        which = stream.choice(len(self.makers), size=len(windows), p=shares)
+        which = stream.choice(len(self.made), size=len(windows), p=shares)
         out, mask = windows.copy(), np.zeros(windows.shape, dtype=bool)
         kinds = [""] * len(windows)
-        for number, maker in enumerate(self.makers):
+        for number, maker in enumerate(self.made):
             rows = np.flatnonzero(which == number)
             if not len(rows):
                 continue
@@ -72,23 +81,27 @@ class Mixture(Maker):
 
     def _learn(self, series: list[np.ndarray]) -> None:
         for maker in self.makers:
-            if maker.scaler is None:
-                maker.fit(series)
-            elif len(maker.scaler.low) != series[0].shape[1]:
+            if maker.scaler is not None and len(maker.scaler.low) != series[0].shape[1]:
                 raise UsageError(
                     f"X must have the {len(maker.scaler.low)} channels that {type(maker).__name__} "
                     f"of makers was fitted on; it has {series[0].shape[1]}"
                 )
+        copies = [deepcopy(maker) for maker in self.makers]
+        self.made = [one if one.scaler is not None else one.fit(series) for one in copies]
 
     def to_dict(self) -> dict[str, Any]:
         """The makers and what was fitted, for `limen.save`."""
         weights = None if self.weights is None else list(self.weights)
         scaler = None if self.scaler is None else packed(self.scaler)
-        return {"makers": [packed(m) for m in self.makers], "weights": weights, "scaler": scaler}
+        return {
+            "makers": [packed(m) for m in self.makers], "weights": weights, "scaler": scaler,
+            "made": [packed(m) for m in self.made],
+        }  # fmt: skip
 
     @classmethod
     def from_dict(cls, state: Any) -> "Mixture":
         """Rebuild what `to_dict` gave."""
         maker = cls([unpacked(record) for record in state["makers"]], state["weights"])
         maker.scaler = None if state["scaler"] is None else unpacked(state["scaler"])
+        maker.made = [unpacked(record) for record in state["made"]]
         return maker
