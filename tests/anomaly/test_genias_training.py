@@ -83,7 +83,7 @@ def test_a_batch_depends_on_the_seed_and_its_number_alone():
     late = first[7]
     assert torch.equal(late.noise, again[7].noise)
     assert torch.equal(late.windows, again[7].windows)
-    seen = torch.cat([first[i].windows[:, 0, 0] for i in range(first.epoch)])
+    seen = torch.cat([first[i].windows[:, 0, 0] for i in range(first.draws.epoch)])
     assert len(seen.unique()) == 8  # without replacement within an epoch
 
 

@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from limen.anomaly.detectors.learned import Draws, Learned, Rows
+from limen.anomaly.batches import Draws
+from limen.anomaly.detectors.learned import Learned, Rows
 from limen.anomaly.detectors.nets import AutoEncoderNet
 from limen.anomaly.windows import Windows
 
@@ -42,7 +43,7 @@ class AutoEncoder(Learned):
 
     def _train(self, windows: Windows) -> None:
         rows = self._rows(windows)
-        draws = Draws(len(rows), self.batch, seed=self.seed, name="autoencoder")
+        draws = Draws(len(rows), self.batch, "autoencoder", seed=self.seed)
 
         def step(model: nn.Module, chosen: Tensor) -> dict[str, Tensor]:
             batch = rows[chosen]

@@ -8,7 +8,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from limen.anomaly.detectors.learned import Draws, Rows, drawn
+from limen.anomaly.batches import Draws
+from limen.anomaly.detectors.learned import Rows, drawn
 from limen.anomaly.detectors.nets import ResNetTime
 from limen.anomaly.detectors.taught import Taught
 from limen.anomaly.windows import Windows
@@ -43,7 +44,7 @@ class Classifier(Taught):
         return nn.Sequential(encoder, nn.Linear(encoder.features, 1), nn.Flatten(0))
 
     def _train(self, windows: Windows) -> None:
-        draws = Draws(len(windows), self.batch // 2, seed=self.seed, name="classifier")
+        draws = Draws(len(windows), self.batch // 2, "classifier", seed=self.seed)
 
         class Both:
             def __getitem__(_, i: int) -> tuple[Rows, Rows]:  # noqa: N805

@@ -4,19 +4,21 @@ from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from limen._core.errors import UsageError
+from limen.anomaly.batches import Draws, Kept
 from limen.anomaly.detectors.contrastive_losses import (
     agreement,
     hardest_triplet,
     next_margin,
     spread_entropy,
 )
-from limen.anomaly.detectors.learned import Draws, Rows, drawn
+from limen.anomaly.detectors.learned import Rows, drawn
 from limen.anomaly.detectors.neighbours import Neighbours, neighbours
 from limen.anomaly.detectors.nets import ResNetTime
 from limen.anomaly.detectors.taught import Taught
@@ -58,8 +60,10 @@ class ContrastiveNet(nn.Module):
 class Contrastive(Taught):
     """CARLA with its released code's faults put right, and any maker of anomalies.
 
-    First the network learns that a window is nearer to one of the ten kept before it than to the
-    nearest made anomaly (`hardest_triplet`, with a margin that falls). Then all windows and their
+    First the network learns that a window is nearer to one of the ten just before it in its series,
+    `stride` points apart whether trained on or not, than to the nearest made anomaly
+    (`hardest_triplet`, with a margin that falls); the first eleven windows of a series are paired
+    with themselves and a little noise. Then all windows and their
     anomalies are looked up among each other, and a head learns classes in which true nearest
     neighbours agree and furthest ones do not, spread over all classes. A window's score is
     1 - p(c*), with c* the class of most training windows: from 0 to 1.
@@ -76,7 +80,8 @@ class Contrastive(Taught):
     Args:
         maker: Makes the anomalies, e.g. `GenIAS(window=100)`; of one that is not fitted a copy is
             fitted on the same series, anew at each `fit`. None is `CARLA`, its authors' rules.
-        epochs: Of the first stage; `steps` counts all batches of the second.
+        epochs: Of the first stage, of `windows // batch` batches each; `steps` counts all batches
+            of the second.
         classes: How many.
         nearest: Neighbours, of which one is drawn.
         negatives: Made anomalies for each window.
@@ -118,14 +123,19 @@ class Contrastive(Taught):
     def _build(self, channels: int) -> nn.Module:
         return ContrastiveNet(channels, width=self.width, code=self.code, classes=self.classes)
 
+    def _training_windows(self, series: list[np.ndarray]) -> Windows:
+        self._places = self._kept(series)
+        return self._places.windows()
+
     def _train(self, windows: Windows) -> None:
-        batches = -(-len(windows) // self.batch)
         if self.epochs < 1 or self.negatives < 1 or self.classes < 2:
             raise UsageError("epochs and negatives must be 1 or more, classes 2 or more")
-        pairs = _Pairs(self, windows)
+        pairs = _Pairs(self, windows, self._places)
+        del self._places  # it holds the whole series
         self._run(
-            _Triplets(self.temperature), pairs, steps=self.epochs * batches, label="telling apart"
-        )
+            _Triplets(self.temperature), pairs,
+            steps=self.epochs * pairs.draws.epoch, label="telling apart",
+        )  # fmt: skip
         bank = torch.cat([pairs.anchors, *pairs.negatives(0)])
         found = neighbours(self._features(bank), min(self.nearest, len(bank) - 1))
         self._run(
@@ -160,11 +170,10 @@ class Contrastive(Taught):
 class _Pairs:
     """Batches of anchors, positives and negatives, scaled; batch i depends on the seed and i."""
 
-    def __init__(self, detector: Contrastive, windows: Windows):
-        self.detector, self.windows = detector, windows
+    def __init__(self, detector: Contrastive, windows: Windows, places: Kept):
+        self.detector, self.windows, self.places = detector, windows, places
         self.anchors = detector._rows(windows)
-        self.draws = Draws(len(windows), detector.batch, seed=detector.seed, name="anchors")
-        self.each = len(windows) // self.draws.batch
+        self.draws = Draws(len(windows), detector.batch, "anchors", seed=detector.seed)
         self._made: tuple[int, list[Rows]] = (-1, [])
 
     def negatives(self, epoch: int) -> list[Rows]:
@@ -182,12 +191,12 @@ class _Pairs:
 
     def __getitem__(self, i: int) -> tuple[Rows, Rows, Rows]:
         rows, stream = self.draws[i], drawn(self.detector.seed, "positives", i)
-        back = torch.from_numpy(stream.integers(1, _PAST + 1, size=len(rows)))
-        positives = self.anchors[(rows - back).clamp(min=0)].clone()
-        early = rows <= _PAST
+        chosen, back = rows.numpy(), stream.integers(1, _PAST + 1, size=len(rows))
+        early = self.places.rows[chosen] <= _PAST
+        positives = self.detector._rows(self.places.earlier(chosen, np.where(early, 0, back)))
         noise = torch.from_numpy(stream.normal(0, _NOISE, size=positives[early].shape))
-        positives[early] = self.anchors[rows[early]] + noise.to(positives)
-        negatives = torch.cat([one[rows] for one in self.negatives(i // self.each)])
+        positives[early] += noise.to(positives)
+        negatives = torch.cat([one[rows] for one in self.negatives(i // self.draws.epoch)])
         return self.anchors[rows], positives, negatives
 
 
@@ -220,7 +229,7 @@ class _Groups:
 
     def __init__(self, detector: Contrastive, bank: Rows, found: Neighbours):
         self.bank, self.found, self.seed = bank, found, detector.seed
-        self.draws = Draws(len(bank), detector.batch, seed=detector.seed, name="classes")
+        self.draws = Draws(len(bank), detector.batch, "classes", seed=detector.seed)
 
     def __getitem__(self, i: int) -> tuple[Rows, Rows, Rows]:
         rows, stream = self.draws[i], drawn(self.seed, "neighbours", i)

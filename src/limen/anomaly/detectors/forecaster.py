@@ -9,7 +9,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from limen._core.errors import UsageError
-from limen.anomaly.detectors.learned import Draws, Learned, Rows
+from limen.anomaly.batches import Draws
+from limen.anomaly.detectors.learned import Learned, Rows
 from limen.anomaly.detectors.nets import Dilated
 from limen.anomaly.detectors.protocol import Align
 from limen.anomaly.series import Series
@@ -49,7 +50,7 @@ class Forecaster(Learned):
                 f"window must be 2 or more to forecast its last point; got {self.size}"
             )
         rows = self._rows(windows)
-        draws = Draws(len(rows), self.batch, seed=self.seed, name="forecaster")
+        draws = Draws(len(rows), self.batch, "forecaster", seed=self.seed)
         known = self.size // 2  # earlier points have too little before them
 
         def step(model: nn.Module, chosen: Tensor) -> dict[str, Tensor]:

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from limen._core.errors import UsageError
+from limen.anomaly.batches import Kept
 from limen.anomaly.detectors.protocol import Align, Windowed
 from limen.anomaly.detectors.scaled import CLIP
 from limen.anomaly.windows import Scaler, Windows, sliding
@@ -59,15 +60,11 @@ class KNN(Windowed):
     def _fit_windows(self, series: list[np.ndarray]) -> None:
         self.scaler = Scaler.fit(series)
         views = [sliding(one, self.size, stride=self.stride) for one in series]
-        count = sum(map(len, views))
-        kept = np.linspace(0, count - 1, min(count, self.most)).round().astype(int)
-        if not 0 < self.k <= len(kept):
-            raise UsageError(f"k must be 1 to {len(kept)}, the number of windows; got {self.k}")
-        parts = []
-        for view in views:
-            parts.append(self._flat(view[kept[(kept >= 0) & (kept < len(view))]]))
-            kept = kept - len(view)
-        self.known = np.concatenate(parts)
+        kept = Kept.evenly(views, self.most)
+        count = len(kept.rows)
+        if not 0 < self.k <= count:
+            raise UsageError(f"k must be 1 to {count}, the number of windows; got {self.k}")
+        self.known = self._flat(kept.windows())
 
     def _flat(self, windows: Windows) -> Float[np.ndarray, "windows numbers"]:
         assert self.scaler is not None

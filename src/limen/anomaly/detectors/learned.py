@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from math import cos, pi
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,9 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
 from limen._core.errors import UsageError
-from limen._core.streams import numpy_stream, seed_for, torch_stream
+from limen._core.streams import numpy_stream, seed_for
 from limen.algebra.modes import in_mode
+from limen.anomaly.batches import Kept, falling
 from limen.anomaly.detectors.protocol import Align, Windowed
 from limen.anomaly.windows import Scale, Scaler, Windows, sliding, to_points
 from limen.train.fit import fit
@@ -114,16 +115,12 @@ class Learned(Windowed):
 
     def _training_windows(self, series: list[np.ndarray]) -> Windows:
         """Training windows, at most `most` of them, evenly chosen."""
+        return self._kept(series).windows()
+
+    def _kept(self, series: list[np.ndarray]) -> Kept:
+        """Which windows are trained on."""
         views = [sliding(one, self.size, stride=self.stride) for one in series]
-        total = sum(len(view) for view in views)
-        kept = np.linspace(0, total - 1, min(total, self.most)).round().astype(int)
-        starts = np.cumsum([0, *(len(view) for view in views)])
-        return np.concatenate(
-            [
-                view[kept[(kept >= low) & (kept < low + len(view))] - low]
-                for view, low in zip(views, starts, strict=False)
-            ]
-        )
+        return Kept.evenly(views, self.most)
 
     def _fresh(self, build: Callable[[], nn.Module]) -> nn.Module:
         """A network whose weights depend on the seed alone."""
@@ -152,7 +149,7 @@ class Learned(Windowed):
         adam = AdamW(self.net.parameters(), first, weight_decay=0.0)
 
         def schedule(optimizer: torch.optim.Optimizer) -> LambdaLR:
-            return LambdaLR(optimizer, lambda i: 0.01 + 0.99 * (1 + cos(pi * i / steps)) / 2)
+            return LambdaLR(optimizer, partial(falling, steps=steps, last=0.01))
 
         with undisturbed():
             torch.manual_seed(seed_for(self.seed, type(self).__name__, "training"))
@@ -187,32 +184,6 @@ class Learned(Windowed):
         self.device = present(self.device)
         self.net = self._fresh(lambda: self._build(self.channels or 0))
         self.net.load_state_dict(state["weights"])
-
-
-class Draws:
-    """Batches of rows drawn without replacement; batch i depends on the seed and i alone.
-
-    Args:
-        count: Rows that there are.
-        batch: Rows in a batch, at most `count`.
-        seed: Of the order.
-        name: What they are for.
-
-    Example:
-        >>> draws = Draws(6, 3, seed=0, name="toy")
-        >>> sorted([*draws[0].tolist(), *draws[1].tolist()])
-        [0, 1, 2, 3, 4, 5]
-    """
-
-    def __init__(self, count: int, batch: int, *, seed: int, name: str):
-        self.count, self.batch, self.seed, self.name = count, min(count, batch), seed, name
-
-    def __getitem__(self, i: int) -> Tensor:
-        """Numbers of the rows of batch i."""
-        each = self.count // self.batch
-        order = torch.randperm(self.count, generator=torch_stream(self.seed, self.name, i // each))
-        first = (i % each) * self.batch
-        return order[first : first + self.batch]
 
 
 def present(device: str) -> str:

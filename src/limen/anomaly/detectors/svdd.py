@@ -10,7 +10,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from limen._core.errors import UsageError
-from limen.anomaly.detectors.learned import Draws, Learned, Rows
+from limen.anomaly.batches import Draws
+from limen.anomaly.detectors.learned import Learned, Rows
 from limen.anomaly.windows import Windows
 
 
@@ -107,7 +108,7 @@ class DeepSVDD(Learned):
         self.centre = torch.where(
             centre.abs() < 0.1, torch.where(centre < 0, -0.1, 0.1).to(centre), centre
         )
-        draws = Draws(len(rows), self.batch, seed=self.seed, name="svdd")
+        draws = Draws(len(rows), self.batch, "svdd", seed=self.seed)
 
         def step(model: nn.Module, chosen: Tensor) -> dict[str, Tensor]:
             far = (model(rows[chosen]) - self.centre).square().sum(1)

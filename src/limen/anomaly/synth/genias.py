@@ -4,7 +4,6 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from functools import partial
-from math import cos, pi
 from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
@@ -15,6 +14,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from limen._core.errors import UsageError
 from limen._core.streams import seed_for, torch_stream
 from limen.algebra.modes import in_mode
+from limen.anomaly.batches import falling
 from limen.anomaly.series import refuse_constant
 from limen.anomaly.synth.carla import CARLA
 from limen.anomaly.synth.genias_diagnosis import Diagnosis, measured
@@ -291,7 +291,7 @@ class GenIAS(Maker):
         if len(held):
             noise = torch_stream(self.seed, "genias", "held out")
             fixed = with_noise(held, net.latent, shared=self.shared_noise, stream=noise)
-            watch = [HeldOut(fixed, losses, weights, every=batches.epoch)]
+            watch = [HeldOut(fixed, losses, weights, every=batches.draws.epoch)]
         schedule = partial(LambdaLR, lr_lambda=self._falling)
         with seeded(net, seed_for(self.seed, "genias", "training")):
             state = fit(
@@ -331,8 +331,7 @@ class GenIAS(Maker):
 
     def _falling(self, step: int) -> float:
         """The share of the first learning rate that is left."""
-        last = min(1.0, _LAST_RATE / self.rate)
-        return last + (1 - last) * (1 + cos(pi * step / self.steps)) / 2
+        return falling(step, steps=self.steps, last=min(1.0, _LAST_RATE / self.rate))
 
     def _copied_best(self, rows: torch.Tensor) -> torch.Tensor:
         """All windows but the share that is copied worst."""

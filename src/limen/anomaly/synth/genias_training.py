@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from math import inf
 from typing import Any, NamedTuple
 
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 
 from limen._core.streams import torch_stream
 from limen.algebra.modes import in_mode
+from limen.anomaly.batches import Draws, Kept
 from limen.anomaly.synth.genias_losses import (
     KL,
     Reduction,
@@ -118,23 +118,16 @@ class Batches:
         shared_noise: bool = True,
         seed: int = 0,
     ):
-        self.windows, self.batch, self.latent = windows, min(batch, len(windows)), latent
+        self.windows, self.latent = windows, latent
         self.shared_noise, self.seed = shared_noise, seed
-
-    @property
-    def epoch(self) -> int:
-        """Batches in which every row comes at most once."""
-        return len(self.windows) // self.batch
+        self.draws = Draws(len(windows), batch, "genias", "order", seed=seed)
 
     def __getitem__(self, i: int) -> Batch:
         """Batch number i."""
-        order = torch_stream(self.seed, "genias", "order", i // self.epoch)
-        first = i % self.epoch * self.batch
-        rows = torch.randperm(len(self.windows), generator=order)[first : first + self.batch]
-        draws = torch_stream(self.seed, "genias", "noise", i)
+        noise = torch_stream(self.seed, "genias", "noise", i)
         return with_noise(
-            self.windows[rows.to(self.windows.device)], self.latent,
-            shared=self.shared_noise, stream=draws,
+            self.windows[self.draws[i].to(self.windows.device)], self.latent,
+            shared=self.shared_noise, stream=noise,
         )  # fmt: skip
 
 
@@ -254,15 +247,7 @@ def training_windows(
     cuts = [len(view) - len(view) // _TAIL for view in views]
     train = [view[:cut] for view, cut in zip(views, cuts, strict=True)]
     held = [view[cut:] for view, cut in zip(views, cuts, strict=True)]
-    return _evenly(train, most), _evenly(held, max(1, most // 8))
-
-
-def _evenly(views: list[np.ndarray], most: int) -> np.ndarray:
-    """At most so many windows, evenly chosen from all."""
-    starts = np.cumsum([0, *map(len, views)])
-    kept = np.linspace(0, starts[-1] - 1, min(starts[-1], most)).round().astype(int)
-    inside = [kept[(kept >= low) & (kept < high)] - low for low, high in pairwise(starts)]
-    return np.concatenate([view[rows] for view, rows in zip(views, inside, strict=True)])
+    return Kept.evenly(train, most).windows(), Kept.evenly(held, max(1, most // 8)).windows()
 
 
 def as_rows(windows: Windows, scaler: Any, device: torch.device) -> Tensor:
