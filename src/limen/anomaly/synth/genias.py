@@ -64,7 +64,8 @@ class GenIAS(Maker):
 
     Args:
         window: Points in a window, at least 8.
-        steps: Optimiser steps at most; the latest tenth of the windows tells when to stop.
+        steps: Optimiser steps at most; the latest tenth of the windows, none of whose points is
+            trained on, tells when to stop.
         width: Channels of the network; None: 16 for one channel, 32 up to 20, 64 above.
         latent: Latent numbers; None: 50 for one channel, 100 for more.
         kl: "exact" or "printed", see `compact_kl`.
@@ -137,6 +138,7 @@ class GenIAS(Maker):
     diagnosis: Diagnosis | None = field(default=None, init=False, repr=False)
     counts: dict[str, int] = field(default_factory=dict, init=False, repr=False)
     history: list[dict[str, float]] = field(default_factory=list, init=False, repr=False)
+    _trained: Losses | None = field(default=None, init=False, repr=False)  # with, and their band
 
     taper: ClassVar[int] = 3
 
@@ -282,7 +284,7 @@ class GenIAS(Maker):
 
     def _train(self, rows: torch.Tensor, held: torch.Tensor, *, label: str) -> None:
         self.net = net = self._fresh(rows.shape[1]).to(rows.device)
-        losses = self._losses(rows)
+        self._trained = losses = self._losses(rows)
         weights = self._weights(rows.shape[1])
         batches = Batches(
             rows, self.batch, latent=net.latent, shared_noise=self.shared_noise, seed=self.seed
@@ -353,7 +355,8 @@ class GenIAS(Maker):
         batch = with_noise(rows, net.latent, shared=self.shared_noise, stream=noise)
         values, perturbed = measured(net, batch, prior_std=self.prior_std)
         near, far = values.pop("near"), values.pop("far")
-        losses = self._losses(rows)
+        losses = self._trained
+        assert losses is not None
         back = self.range.back(perturbed.double().cpu().numpy().transpose(0, 2, 1))
         mask = self._patched(some, back, spans=None).mask
         return Diagnosis(

@@ -229,6 +229,10 @@ def training_windows(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Windows to learn from, and the latest tenth of each series to tell when to stop.
 
+    Between the two lies a gap of one window, so that they share no point: where they did, the
+    held-out loss would fall by memory too. A series that is too short for it, which would keep
+    fewer windows to learn from than it holds out, holds none out.
+
     Args:
         series: Each at least a window long.
         window: Points.
@@ -240,14 +244,21 @@ def training_windows(
 
     Example:
         >>> train, held = training_windows([np.arange(30.0)[:, None]], 11, stride=1, most=9)
-        >>> len(train), held[0, 0].item()
-        (9, 18.0)
+        >>> train[-1, -1].item(), held[0, 0].item()
+        (17.0, 18.0)
     """
     views = [sliding(one, window, stride=stride) for one in series]
-    cuts = [len(view) - len(view) // _TAIL for view in views]
-    train = [view[:cut] for view, cut in zip(views, cuts, strict=True)]
-    held = [view[cut:] for view, cut in zip(views, cuts, strict=True)]
+    parted = [_parted(len(view), gap=-(-window // stride) - 1) for view in views]
+    train = [view[:end] for view, (end, _) in zip(views, parted, strict=True)]
+    held = [view[start:] for view, (_, start) in zip(views, parted, strict=True)]
     return Kept.evenly(train, most).windows(), Kept.evenly(held, max(1, most // 8)).windows()
+
+
+def _parted(count: int, *, gap: int) -> tuple[int, int]:
+    """Where training windows end and held-out ones start, `gap` windows apart."""
+    tail = count // _TAIL
+    end = count - tail - gap
+    return (end, count - tail) if end >= max(1, tail) else (count, count)
 
 
 def as_rows(windows: Windows, scaler: Any, device: torch.device) -> Tensor:
