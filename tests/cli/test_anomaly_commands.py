@@ -160,3 +160,60 @@ def test_wrong_use_is_one_sentence_and_writes_nothing(limen, files, tmp_path, wo
     assert told in ended.err
     assert ended.err.count("\n") == 1
     assert not (tmp_path / "x" / "report.html").exists()
+
+
+@pytest.fixture
+def halves(limen, files):
+    """A detector of the first 100 points of broken.csv, whose labelled stretch lies later."""
+    ended = limen("anomaly", "train", "--data", files / "broken.csv", "--end", 100, "--detector",
+                  "RMSZ", "--into", "half")  # fmt: skip
+    assert ended.code == 0, ended.err
+
+
+def test_judge_leaves_out_what_the_detector_was_trained_on_and_says_so(limen, halves, files):
+    ended = limen("anomaly", "judge", "--data", files / "broken.csv", "--detector", "half",
+                  "--window", 5)  # fmt: skip
+    assert "trained on the first 100 of 300 points" in ended.err
+    assert "100 points of training left out" in ended.out
+
+
+def test_judge_knows_from_a_file_of_scores_what_was_trained_on(limen, halves, files):
+    limen("anomaly", "score", files / "broken.csv", "--detector", "half", "--into", "out")
+    ended = limen("anomaly", "judge", "--data", files / "broken.csv", "--scores",
+                  "mine=out/scores.csv", "--window", 5)  # fmt: skip
+    assert ended.code == 0, ended.err
+    assert "100 points of training left out" in ended.out
+
+
+def test_judging_on_nothing_but_training_points_is_refused(limen, files):
+    limen("anomaly", "train", "--data", files / "broken.csv", "--detector", "RMSZ", "--into", "all")
+    ended = limen("anomaly", "judge", "--data", files / "broken.csv", "--detector", "all")
+    assert ended.code == 2
+    assert "must have points that all was not trained on" in ended.err
+
+
+def test_columns_in_another_order_are_the_same_channels(limen, trained, files, tmp_path):
+    lines = [line.split(",") for line in (files / "broken.csv").read_text().splitlines()]
+    turned = [[row[0], row[2], row[1], *row[3:]] for row in lines]
+    (tmp_path / "turned.csv").write_text("\n".join(map(",".join, turned)))
+    asked = ["--detector", "run", "--join", 3]
+    assert (
+        limen("anomaly", "score", "turned.csv", *asked).out
+        == limen("anomaly", "score", files / "broken.csv", *asked).out
+    )
+
+
+def test_other_channels_than_those_of_training_are_refused(limen, trained, files, tmp_path):
+    text = (files / "broken.csv").read_text().replace("heat", "cold", 1)
+    (tmp_path / "other.csv").write_text(text)
+    ended = limen("anomaly", "score", "other.csv", "--detector", "run")
+    assert ended.code == 2
+    assert "heat missing and cold not among them" in ended.err
+
+
+def test_a_part_without_any_labelled_point_is_told_in_one_line(limen, trained, files):
+    ended = limen("anomaly", "judge", "--data", files / "broken.csv", "--detector", "run",
+                  "--window", 5, "--start", 250)  # fmt: skip
+    assert ended.code == 0, ended.err
+    assert "have no labelled point, or no other: their metrics are nan" in ended.err
+    assert "Warning" not in ended.err

@@ -3,7 +3,7 @@
 import re
 import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float
 
 from limen._core.errors import UsageError, nearest
 from limen._core.optional import require
+from limen.anomaly.channels import order_of
 from limen.anomaly.events import as_labels
 from limen.anomaly.series import Missing, as_series
 
@@ -30,6 +31,7 @@ class Recording:
         times: Of the points, strictly increasing: dates or numbers; None where the file has none.
         labels: Which points are abnormal; None where the file does not say.
         source: The file's name.
+        named: Whether the names stood in the file; else they only count the channels.
 
     Example:
         >>> found = Recording(np.zeros((3, 1)), ("load",))
@@ -42,6 +44,7 @@ class Recording:
     times: np.ndarray | None = None
     labels: Bool[np.ndarray, " time"] | None = None
     source: str = ""
+    named: bool = False
 
     def at(self, point: int) -> str:
         """The time of a point, or its number."""
@@ -54,7 +57,30 @@ class Recording:
             self.values[here], self.names,
             times=None if self.times is None else self.times[here],
             labels=None if self.labels is None else self.labels[here], source=self.source,
+            named=self.named,
         )  # fmt: skip
+
+    def like(self, names: tuple[str, ...] | None) -> "Recording":
+        """The same with the channels in another one's order, where both have names.
+
+        Args:
+            names: The other one's.
+
+        Raises:
+            UsageError: The channels are not the same ones.
+        """
+        order = order_of(self.names if self.named else None, names, what=self.source or "a series")
+        if order is None:
+            return self
+        return replace(self, values=self.values[:, order], names=tuple(names or ()))
+
+    def frame(self) -> Any:
+        """The values as a data frame where the file named the channels, else as an array."""
+        if not self.named:
+            return self.values
+        return require("pandas", extra="timeseries").DataFrame(
+            self.values, columns=list(self.names)
+        )
 
 
 def read_series(
@@ -230,7 +256,7 @@ def _table(
         values, tuple(taken),
         times=None if times is None else _ordered(frame[times], pandas, file),
         labels=None if labels is None else as_labels(frame[labels].to_numpy(), len(values)),
-        source=file.name,
+        source=file.name, named=True,
     )  # fmt: skip
 
 

@@ -178,7 +178,7 @@ def judge(
     ] = None,
     variant: Annotated[str, typer.Option(help="Definition of VUS: tsbad or original.")] = "tsbad",
     start: Annotated[
-        int, typer.Option(min=0, help="First point that is judged: training ended before it.")
+        int, typer.Option(min=0, help="First point that is judged [after what training saw].")
     ] = 0,
     into: Into = None,
     time: Time = None,

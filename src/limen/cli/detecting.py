@@ -91,7 +91,7 @@ def train(asked: Plan, recordings: list[Recording], *, into: Path, as_json: bool
         say(f"{into} was finished before; nothing to do")
     else:
         with folder.opened(facts):
-            detector = asked.detector.fit([one.values for one in recordings])
+            detector = asked.detector.fit([one.frame() for one in recordings])
             table = _trained(detector, recordings)
             save(detector, into / FILE)
             Page(
@@ -139,7 +139,12 @@ def score(
     as_json: bool,
 ) -> None:
     """Print every alarm; with a folder also write the scores, the alarms and a page."""
+    recording = recording.like(detector.names)
     scores = detector.decision_function(recording.values, align=cast("Align | None", align))
+    seen = detector.trained_on(recording.values)
+    if seen:
+        say(f"the detector was trained on the first {seen} of {len(scores)} points; scores.csv "
+            "marks them, and judge leaves them out")  # fmt: skip
     parts = _parts(detector, recording)
     usual = float(np.median(detector.decision_scores_))
     found = flagged(scores, level=detector.threshold_, usual=usual, join=join, parts=parts)
@@ -163,8 +168,10 @@ def score(
     with folder.held() as path:
         times = [recording.at(point) for point in range(len(scores))]
         flags = (scores > detector.threshold_).astype(int)
-        columns = zip(times, scores.tolist(), flags.tolist(), strict=True)
-        write_text(path / "scores.csv", _csv([["time", "score", "flag"], *map(list, columns)]))
+        trained = (np.arange(len(scores)) < seen).astype(int)
+        columns = zip(times, scores.tolist(), flags.tolist(), trained.tolist(), strict=True)
+        header = ["time", "score", "flag", "trained"]
+        write_text(path / "scores.csv", _csv([header, *map(list, columns)]))
         write_text(path / "events.csv", _csv([list(COLUMNS), *rows]))
         _page(detector, recording, scores, found=found, parts=parts, spec=folder.spec).write(
             path / "report.html"

@@ -1,6 +1,7 @@
 """The work behind `limen anomaly judge`; imported only when there is some."""
 
 import json
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,10 +13,12 @@ from limen._core.errors import UsageError
 from limen.anomaly.data import Recording, read_series
 from limen.anomaly.detectors.protocol import Detector
 from limen.anomaly.judge import judge as judged
+from limen.anomaly.judged import Judged
 from limen.anomaly.metrics.vus import Variant
 from limen.cli import detecting
 from limen.cli.pages import PageFolder
 from limen.report import Curves, Facts, Page, Timeline
+from limen.run.progress import say
 from limen.run.provenance import origin
 
 
@@ -28,7 +31,7 @@ class Asked:
         scores: Files of scores, by name.
         window: Buffer of VUS.
         variant: Of VUS.
-        start: First point that is judged.
+        start: First point that is judged, where training ended no later.
         seed: Of random scores and draws.
     """
 
@@ -87,23 +90,20 @@ def judge(
     if wanted.scores and len(recordings) > 1:
         raise UsageError("--scores holds the scores of one series; give one --data with it")
     scores: dict[str, dict[str, np.ndarray]] = {}
+    starts: dict[str, int] = {}
     for recording in recordings:
-        found = {
-            name: detector.decision_function(recording.values)
-            for name, detector in wanted.detectors.items()
-        }
+        found, seen = {}, {}
+        for name, detector in wanted.detectors.items():
+            values = recording.like(detector.names).values
+            found[name], seen[name] = (
+                detector.decision_function(values),
+                detector.trained_on(values),
+            )
         for name, path in wanted.scores.items():
-            found[name] = _read(path, len(recording.values))
+            found[name], seen[name] = _read(path, len(recording.values))
         scores[recording.source] = found
-    table = judged(
-        scores,
-        {one.source: one.labels for one in recordings},
-        window=wanted.window,
-        series={one.source: one.values for one in recordings} if wanted.window is None else None,
-        variant=wanted.variant,
-        train_end=wanted.start,
-        seed=wanted.seed,
-    )
+        starts[recording.source] = _start(seen, recording, asked=wanted.start)
+    table = _table(wanted, recordings, scores=scores, starts=starts)
     print(json.dumps(table.to_dict(), indent=2) if as_json else table.to_text())
     if folder is None:
         return
@@ -116,12 +116,37 @@ def judge(
             [
                 Curves(list(table.tradeoffs)[:12], title="Events caught, against false alarms"),
                 table,
-                *(_timeline(one, scores[one.source], wanted.start) for one in recordings[:4]),
+                *(_timeline(one, scores[one.source], starts[one.source]) for one in recordings[:4]),
                 Facts({**facts, **origin()}, title="How to do it again"),
             ],
             subtitle=", ".join(one.source for one in recordings[:6]),
         )
     )
+
+
+def _table(
+    wanted: Asked,
+    recordings: list[Recording],
+    *,
+    scores: dict[str, dict[str, np.ndarray]],
+    starts: dict[str, int],
+) -> Judged:
+    """Every detector's figures; what the metrics warn of is told in a line."""
+    series = {one.source: one.values for one in recordings} if wanted.window is None else None
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", UserWarning)
+        table = judged(
+            scores,
+            {one.source: one.labels for one in recordings},
+            window=wanted.window,
+            series=series,
+            variant=wanted.variant,
+            train_end=starts,
+            seed=wanted.seed,
+        )
+    for one in told:
+        say(str(one.message))
+    return table
 
 
 def _answer(table: Any) -> str:
@@ -151,8 +176,29 @@ def _timeline(recording: Recording, scores: dict[str, np.ndarray], start: int) -
     )
 
 
-def _read(path: Path, length: int) -> np.ndarray:
-    """Scores from a file: a column "score" where there is one, else the only column.
+def _start(seen: dict[str, int], recording: Recording, *, asked: int) -> int:
+    """Where judging starts: after what any of the detectors was trained on.
+
+    Raises:
+        UsageError: That is all.
+    """
+    name, end = max(seen.items(), key=lambda one: one[1])
+    length = len(recording.values)
+    if end >= length:
+        raise UsageError(
+            f"--data {recording.source} must have points that {name} was not trained on; all "
+            f"{length} were: judge another series, or train with --end"
+        )
+    if end > asked:
+        say(f"{name} was trained on the first {end} of {length} points of {recording.source}; "
+            "they are left out")  # fmt: skip
+    return max(asked, end)
+
+
+def _read(path: Path, length: int) -> tuple[np.ndarray, int]:
+    """Scores from a file, and how many of its first points a column "trained" marks.
+
+    The scores are a column "score" where there is one, else the only column.
 
     Raises:
         UsageError: Several columns, or another length.
@@ -167,7 +213,8 @@ def _read(path: Path, length: int) -> np.ndarray:
             f"--scores {path} must have a score for each of {length} points; it has "
             f"{len(found.values)}"
         )
-    return found.values[:, column]
+    marked = found.values[:, found.names.index("trained")] if "trained" in found.names else ()
+    return found.values[:, column], int(np.flatnonzero(marked).max(initial=-1)) + 1
 
 
 def _fresh(name: str, taken: dict[str, Any], *, option: str) -> None:

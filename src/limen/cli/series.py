@@ -48,6 +48,8 @@ class Reader:
             UsageError: Their channels differ, or one is shorter than `end`.
         """
         found = [self.one(path) for path in paths]
+        first = found[0].names if found[0].named else None
+        found = [one.like(first) for one in found]
         for one in found[1:]:
             if one.names != found[0].names:
                 raise UsageError(

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from limen._core.errors import UsageError
+from limen.anomaly.channels import names_of, order_of
 from limen.anomaly.options import Options, options_of
 from limen.anomaly.series import (
     Missing,
@@ -22,6 +23,7 @@ from limen.anomaly.series import (
 from limen.anomaly.thresholds import Quantile
 from limen.anomaly.windows import Windows, ending, period, sliding, to_points
 from limen.run.files import packed, unpacked
+from limen.run.provenance import hash_array
 
 Align = Literal["mean", "end"]
 _CHUNK = 4_000_000  # numbers of windows scored at once
@@ -38,6 +40,8 @@ class Detector(Options, ABC):
 
     Attributes:
         channels: Of the training series, after `fit`.
+        names: Of these channels, where training came as data frames; data frames are then matched
+            by name in whatever order, arrays by place.
         decision_scores_: Of the training points.
 
     Example:
@@ -48,9 +52,11 @@ class Detector(Options, ABC):
 
     threshold: Any
     channels: int | None = None
+    names: tuple[str, ...] | None = None
     decision_scores_: Float[np.ndarray, " time"]
     _level: Any = None
     _past: np.ndarray | None = None
+    _seen: tuple[tuple[int, str], ...] = ()
 
     def fit(self: Found, X: Any, y: Any = None, *, missing: Missing = "raise") -> Found:  # noqa: N803
         """Learn what is normal, and set the threshold from the scores of the training points.
@@ -64,14 +70,21 @@ class Detector(Options, ABC):
             This detector, fitted.
 
         Raises:
-            UsageError: Labels, a series shorter than a window, constant ones, or no numbers.
+            UsageError: Labels, a series shorter than a window, constant ones, no numbers, or data
+                frames of other columns than the first.
         """
         refuse_labels(y)
         series = as_many(X, missing=missing)
         refuse_constant(series)
+        frames = list(X) if isinstance(X, list | tuple) and len(X) == len(series) else [X]
+        names = names_of(frames[0])
+        series = [
+            _ordered(one, names_of(frame), names) for one, frame in zip(series, frames, strict=True)
+        ]
         self._past = None
         self._fit(series)
-        self.channels = series[0].shape[1]
+        self.channels, self.names = series[0].shape[1], names
+        self._seen = tuple((len(one), hash_array(one)) for one in series)
         self.decision_scores_ = np.concatenate([self._scored(one) for one in series])
         blank = Quantile(0.01) if self.threshold is None else copy.deepcopy(self.threshold)
         self._level = blank.fit(self.decision_scores_)
@@ -97,7 +110,7 @@ class Detector(Options, ABC):
             (time,).
 
         Raises:
-            UsageError: Not fitted, another number of channels, or shorter than a window.
+            UsageError: Not fitted, other channels, or shorter than a window.
         """
         series = self._checked(X, missing)
         if align is not None and align not in get_args(Align):
@@ -156,6 +169,31 @@ class Detector(Options, ABC):
         self._past = None
         return self
 
+    def trained_on(self, X: Any, *, missing: Missing = "raise") -> int:  # noqa: N803
+        """How many points from a series' start training saw: none of them may judge a detector.
+
+        Args:
+            X: A series with the channels of training.
+            missing: What to do with NaN, as in `fit`.
+
+        Returns:
+            Points: the longest training series that this one begins with, number for number; 0
+            where it begins with none.
+
+        Raises:
+            UsageError: Not fitted, or other channels.
+
+        Example:
+            >>> from limen.anomaly.detectors.rms_z import RMSZ
+            >>> found = RMSZ().fit(np.arange(5.0))
+            >>> found.trained_on(np.arange(9.0)), found.trained_on(np.ones(9))
+            (5, 0)
+        """
+        series = self._checked(X, missing)
+        ends = {end for end, told in self._seen if end <= len(series)
+                and hash_array(series[:end]) == told}  # fmt: skip
+        return max(ends, default=0)
+
     def to_dict(self) -> dict[str, Any]:
         """The options and what was fitted, for `limen.save`."""
         self._require_fitted()
@@ -168,6 +206,8 @@ class Detector(Options, ABC):
         return {
             "params": params,
             "channels": self.channels,
+            "names": None if self.names is None else list(self.names),
+            "seen": [list(one) for one in self._seen],
             "scores": self.decision_scores_,
             "level": packed(self._level),
             "state": self._state(),
@@ -178,6 +218,8 @@ class Detector(Options, ABC):
         """Rebuild what `to_dict` gave."""
         detector = cls(**options_of(state["params"]))
         detector.channels = state["channels"]
+        detector.names = tuple(state["names"]) if state.get("names") else None
+        detector._seen = tuple((int(end), told) for end, told in state.get("seen", ()))
         detector.decision_scores_ = np.asarray(state["scores"])
         detector._level = unpacked(state["level"])
         detector._restore(state["state"])
@@ -232,6 +274,7 @@ class Detector(Options, ABC):
         """A series that this fitted detector can score."""
         self._require_fitted()
         series = as_series(values, missing=missing)
+        series = _ordered(series, names_of(values), self.names)
         check_channels(series, self.channels or 0)
         return series
 
@@ -243,6 +286,14 @@ class Detector(Options, ABC):
         """
         if self.channels is None:
             raise UsageError(f"{type(self).__name__} must be fitted first: .fit(X)")
+
+
+def _ordered(
+    series: Series, names: tuple[str, ...] | None, wanted: tuple[str, ...] | None
+) -> Series:
+    """A series with its channels in the order of training, where both have names."""
+    order = order_of(names, wanted)
+    return series if order in (None, list(range(series.shape[1]))) else series[:, order]
 
 
 class Pointwise(Detector):
