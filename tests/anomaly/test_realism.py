@@ -127,3 +127,10 @@ def test_the_table_says_that_labels_were_used(table):
 def test_too_little_is_refused(call, told):
     with pytest.raises(UsageError, match=told):
         call()
+
+
+def test_windows_of_one_event_alone_are_refused():
+    windows = np.random.default_rng(0).normal(size=(20, 4, 1))
+    with pytest.raises(UsageError, match="two real events or more"):
+        realism(windows, {"shift": windows}, normal=windows, embed=lambda x: x.mean(2),
+                events=np.zeros(20, dtype=int), resamples=10)  # fmt: skip

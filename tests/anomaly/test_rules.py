@@ -278,6 +278,19 @@ def test_carlas_shapelet_is_a_flat_line_just_above_its_first_value():
         assert 0 <= after[points[0], 0] - before[points[0], 0] <= 0.1 * SD + 1e-9
 
 
+def test_as_released_carlas_heights_are_in_the_datas_unit_and_corrected_in_deviations():
+    for mode, unit in (("official", 1.0), ("corrected", 1000 * SD)):
+        found, _ = only("shapelet", mode, series=1000 * WAVE)
+        highest = 0.0
+        for before, after, mask in found:
+            first = np.flatnonzero(mask[:, 0])[0]
+            highest = max(highest, after[first, 0] - before[first, 0])
+        assert 0.05 * unit < highest <= 0.1 * unit + 1e-9
+        found, _ = only("trend", mode, series=1000 * WAVE)
+        sizes = [np.abs(after - before).max() for before, after, _ in found]
+        assert np.mean(sizes) == pytest.approx(unit, rel=0.3)
+
+
 @pytest.mark.parametrize("mode", ["corrected", "official"])
 @pytest.mark.parametrize("channels", [1, 2, 3, 12])
 def test_carla_changes_every_window_at_any_number_of_channels(mode, channels):

@@ -248,7 +248,7 @@ def realism(
         One row for each maker, then the three.
 
     Raises:
-        UsageError: Too few windows, or events of another number.
+        UsageError: Too few windows, fewer than two events, or events of another number.
 
     Reference:
         As `arp`, `prdc`, `two_sample_auc`.
@@ -264,6 +264,12 @@ def realism(
     groups = np.arange(len(real)) if events is None else np.asarray(events)
     if len(groups) != len(real):
         raise UsageError(f"events must be one for each real window, {len(real)}; got {len(groups)}")
+    if len(np.unique(groups)) < 2:
+        raise UsageError(
+            "events must name two real events or more, for the oracle judges one by another and "
+            "the interval draws among them; got 1: bring windows of another event, or call arp "
+            "and prdc alone"
+        )
     stream = numpy_stream(seed, "realism")
     spread = normal.std((0, 1), keepdims=True)
     copies = normal + 0.05 * spread * stream.normal(size=normal.shape)

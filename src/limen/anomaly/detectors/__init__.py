@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from limen.anomaly.detectors.max_z import MaxZ
     from limen.anomaly.detectors.moving_variance import MovingVariance
     from limen.anomaly.detectors.pca import PCA, WindowedPCA
-    from limen.anomaly.detectors.protocol import Detector, Pointwise, Windowed
+    from limen.anomaly.detectors.protocol import Detector
     from limen.anomaly.detectors.random_score import RandomScore
     from limen.anomaly.detectors.rms_z import RMSZ
     from limen.anomaly.detectors.svdd import DeepSVDD
@@ -33,10 +33,8 @@ __all__ = [  # noqa: RUF022  in plain order
     "MaxZ",
     "MovingVariance",
     "PCA",
-    "Pointwise",
     "RMSZ",
     "RandomScore",
-    "Windowed",
     "WindowedPCA",
 ]
 __getattr__, __dir__ = lazy(__name__, __file__)

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from limen.anomaly.synth.noise import Noise
     from limen.anomaly.synth.patch import Patch
     from limen.anomaly.synth.protocol import Disturbed, Injected, Maker
-    from limen.anomaly.synth.rules import Rule, Stretch
     from limen.anomaly.synth.seasonal import Seasonal
     from limen.anomaly.synth.shapelet import Shapelet
     from limen.anomaly.synth.spike import Spike
@@ -36,11 +35,9 @@ __all__ = [
     "Mixture",
     "Noise",
     "Patch",
-    "Rule",
     "Seasonal",
     "Shapelet",
     "Spike",
-    "Stretch",
     "Trend",
 ]
 __getattr__, __dir__ = lazy(__name__, __file__)

@@ -26,8 +26,9 @@ class CARLA(Rule):
     The released code multiplies raw values, which does nothing around zero and explodes beside a
     large offset; adds the trend's height at once and up to the window's end, which is a level
     shift; draws channels with replacement, and for two or three channels none at all.
-    `mode="official"` multiplies raw values and shifts to the window's end; its channels are drawn
-    as here, so that every window is changed.
+    `mode="official"` multiplies raw values and shifts to the window's end; its heights, N(1, 0.5)
+    and U(0, 0.1), are in the data's own unit, not in standard deviations. Its channels are drawn as
+    here, so that every window is changed.
 
     Args:
         mode: "corrected" or "official".
@@ -68,7 +69,7 @@ class CARLA(Rule):
             return np.concatenate(columns, axis=1), kind
         if kind == "trend":
             return self._trend(on), kind
-        level = on.segment[:1] + on.stream.uniform(0, 0.1)
+        level = on.segment[:1] + on.stream.uniform(0, 0.1) / self._unit(on)
         return np.repeat(level, on.points, axis=0), kind
 
     def _times(self, on: Stretch, factor: float, points: int) -> Bent:
@@ -80,9 +81,15 @@ class CARLA(Rule):
         new[:points] = factor * (new[:points] + offset) - offset
         return new
 
+    def _unit(self, on: Stretch) -> np.ndarray:
+        """What the rules' heights are in: standard deviations; as released, the data's unit."""
+        if self.mode == "official" and self.scaler is not None:
+            return self.scaler.size[on.channels]
+        return np.ones(len(on.channels))
+
     def _trend(self, on: Stretch) -> Bent:
         """A ramp; as released a shift, up to the window's end."""
-        height = on.sign() * on.stream.normal(1.0, 0.5)
+        height = on.sign() * on.stream.normal(1.0, 0.5) / self._unit(on)
         if self.mode == "official":
             return (on.window[on.start :] if on.free else on.segment) + height
         return on.segment + height * (np.arange(1, on.points + 1) / on.points)[:, None]
