@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from math import inf
 from pathlib import Path
 from statistics import median
 from time import process_time
@@ -40,10 +41,19 @@ def write(name: str, figures: Mapping[str, Any]) -> None:
     (RESULTS / f"{name}.json").write_text(text + "\n", encoding="utf-8")
 
 
-def table(figures: Mapping[str, float], wanted: Mapping[str, float]) -> str:
-    """One line for each figure, beside what is wanted of it."""
+Bound = float | tuple[float, float]  # at most, or from and to
+
+
+def table(figures: Mapping[str, float], wanted: Mapping[str, Bound]) -> str:
+    """One line for each figure, beside what is wanted of it and whether it is so."""
     lines = []
     for name, value in figures.items():
-        bound = f"  (at most {wanted[name]:g})" if name in wanted else ""
+        bound = _told(value, wanted[name]) if name in wanted else ""
         lines.append(f"{name:<58} {value:10.3f}{bound}")
     return "\n".join(lines)
+
+
+def _told(value: float, bound: Bound) -> str:
+    low, high = bound if isinstance(bound, tuple) else (-inf, bound)
+    asked = f"at most {high:g}" if low == -inf else f"{low:g} to {high:g}"
+    return f"  ({asked}{'' if low <= value <= high else ': MISSED'})"

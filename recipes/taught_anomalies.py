@@ -17,7 +17,8 @@ looked at on NASA's channels, which are no part of the table.
 
 Options of the learned maker are cells of their own: whole channels patched, the published absolute
 margins, anomalies made once instead of anew in each epoch, three for each window. "With RMS of z"
-is the mean of the ranks that the two scores give a point.
+is the mean of the ranks that the two scores give a point among all points of the series, later ones
+too: it is not causal, and no stream could follow it.
 
 Published: CARLA reports F1 with a threshold chosen by the labels of each series, on all of SMD's
 machines; GenIAS's protocol could not be read. No number can be laid beside these.

@@ -254,3 +254,9 @@ def test_an_adapter_writes_nothing_that_would_have_to_be_unpickled():
 
     with pytest.raises(UsageError, match="limen unpickles nothing"):
         Adapter(IsolationForest(n_estimators=5), window=10).fit(TRAIN).to_dict()
+
+
+@pytest.mark.parametrize("kind", [KNN, MovingVariance, WindowedPCA])
+def test_a_window_of_no_points_is_refused_and_not_taken_for_automatic(kind):
+    with pytest.raises(UsageError, match="1 or more, got 0"):
+        kind(window=0).fit(TRAIN)

@@ -217,3 +217,18 @@ def test_a_part_without_any_labelled_point_is_told_in_one_line(limen, trained, f
     assert ended.code == 0, ended.err
     assert "have no labelled point, or no other: their metrics are nan" in ended.err
     assert "Warning" not in ended.err
+
+
+def test_a_policy_for_nan_is_offered_in_the_commands_own_words(limen, trained, tmp_path):
+    (tmp_path / "holes.csv").write_text("time,load,heat\n1,0.5,0.1\n2,,0.2\n")
+    ended = limen("anomaly", "score", "holes.csv", "--detector", "run")
+    assert ended.code == 2
+    assert "fill them by --missing linear, forward or mean" in ended.err
+
+
+@pytest.mark.parametrize("base", ["Pointwise", "Windowed"])
+def test_a_base_that_detects_nothing_is_no_name_to_train(limen, files, base):
+    ended = limen("anomaly", "train", "--data", files / "normal.csv", "--detector", base,
+                  "--into", "x")  # fmt: skip
+    assert ended.code == 2
+    assert "is not known" in ended.err

@@ -10,6 +10,8 @@ from limen._core.errors import UsageError
 
 Missing = Literal["raise", "linear", "forward", "mean"]
 Series = Float[np.ndarray, "time channels"]
+POLICIES = "missing='linear', 'forward' or 'mean'"
+"""What an error offers for NaN."""
 
 
 def as_series(values: Any, *, missing: Missing = "raise", name: str = "X") -> Series:
@@ -51,7 +53,7 @@ def as_series(values: Any, *, missing: Missing = "raise", name: str = "X") -> Se
         row, column = np.argwhere(np.isinf(found))[0]
         raise UsageError(
             f"{name} must be finite; row {row}, channel {column} is {found[row, column]}; "
-            "mend it or make it NaN and fill it by missing="
+            f"mend it, or make it NaN and fill that by {POLICIES}"
         )
     holes = np.isnan(found)
     return found if not holes.any() else _filled(found, holes, missing=missing, name=name)
@@ -166,7 +168,7 @@ def _filled(found: Series, holes: np.ndarray, *, missing: Missing, name: str) ->
         row = int(np.argwhere(holes)[0, 0])
         raise UsageError(
             f"{name} must not have missing values; {count} are NaN, the first in row {row}; "
-            "fill them by missing='linear', 'forward' or 'mean'"
+            f"fill them by {POLICIES}"
         )
     empty = holes.all(0)
     if empty.any():

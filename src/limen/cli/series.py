@@ -6,8 +6,10 @@ from typing import cast, get_args
 
 from limen._core.errors import UsageError
 from limen.anomaly.data import Recording, read_series
-from limen.anomaly.series import Missing
+from limen.anomaly.series import POLICIES, Missing
 from limen.run.progress import say
+
+_PLAIN = POLICIES.removeprefix("missing=").replace("'", "")
 
 
 @dataclass(frozen=True)
@@ -35,11 +37,14 @@ class Reader:
     def one(self, path: str) -> Recording:
         """One series."""
         names = self.channels.split(",") if self.channels else None
-        return read_series(
-            path, time=self.time, label=self.label,
-            channels=names and [name.strip() for name in names],
-            missing=cast("Missing", self.missing),
-        )  # fmt: skip
+        try:
+            return read_series(
+                path, time=self.time, label=self.label,
+                channels=names and [name.strip() for name in names],
+                missing=cast("Missing", self.missing),
+            )  # fmt: skip
+        except UsageError as wrong:
+            raise UsageError(str(wrong).replace(POLICIES, "--missing " + _PLAIN)) from None
 
     def all(self, paths: Sequence[str], *, end: int | None = None) -> list[Recording]:
         """Several series of the same channels, each up to `end`.

@@ -342,7 +342,8 @@ class Windowed(Detector):
         if self.align not in get_args(Align):
             raise UsageError(f"align={self.align!r} must be one of {', '.join(get_args(Align))}")
         made = getattr(getattr(self, "made", None), "window", None)
-        self.size = self.window or made or max(10, period(series[0]))
+        own = made if self.window is None else self.window
+        self.size = max(10, period(series[0])) if own is None else own
         for one in series:
             sliding(one, self.size)  # refuses one that is too short
         self._fit_windows(series)

@@ -44,7 +44,8 @@ class Taught(Learned):
         if self.maker is None:
             from limen.anomaly.synth.carla import CARLA
 
-            return CARLA(window=self.window or max(10, period(series[0]))).fit(series)
+            size = max(10, period(series[0])) if self.window is None else self.window
+            return CARLA(window=size).fit(series)
         if not hasattr(self.maker, "disturb"):
             raise UsageError(
                 f"maker={self.maker!r} must be a maker of anomalies, such as GenIAS(window=100)"

@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.ndimage import uniform_filter1d
 
 from limen._core.errors import UsageError
+from limen.anomaly.fading import rising
 from limen.anomaly.windows import Windows
 
 Mode = Literal["relative", "literal"]
@@ -169,13 +170,8 @@ def _segments(above: np.ndarray, inside: np.ndarray, *, shortest: int) -> np.nda
     first = 1 + np.arange(len(run)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
     last = 1 + lengths[run] - first
     fades = np.minimum(_SEAM, lengths // 4)
-    rise = _rise(first, np.where(starts == low[rows], 0, fades)[run])
-    fall = _rise(last, np.where(ends == high[rows], 0, fades)[run])
+    rise = rising(first, np.where(starts == low[rows], 0, fades)[run])
+    fall = rising(last, np.where(ends == high[rows], 0, fades)[run])
     weights = np.zeros(turned.shape)
     weights[rows[run], channels[run], starts[run] + first - 1] = rise * fall
     return weights.transpose(0, 2, 1)
-
-
-def _rise(position: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """A cosine from 0 to 1 over `points`, as in `limen.anomaly.synth.protocol.fade`."""
-    return 0.5 - 0.5 * np.cos(np.pi * np.minimum(position / (points + 1), 1.0))

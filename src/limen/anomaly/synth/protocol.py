@@ -10,6 +10,7 @@ from jaxtyping import Bool, Int
 from limen._core.errors import UsageError
 from limen._core.streams import numpy_stream
 from limen.anomaly.events import Event, Events
+from limen.anomaly.fading import rising
 from limen.anomaly.options import Options, options_of
 from limen.anomaly.series import (
     Missing,
@@ -381,7 +382,7 @@ def fade(span: Int[np.ndarray, " 2"], window: int, *, points: int) -> np.ndarray
     weights[start:end] = 1.0
     count = min(points, (end - start) // 4)
     if count > 0:
-        rise = 0.5 - 0.5 * np.cos(np.pi * np.arange(1, count + 1) / (count + 1))
+        rise = rising(np.arange(1, count + 1), np.array(count))
         weights[start : start + count] = rise
         weights[end - count : end] = rise[::-1]
     return weights
