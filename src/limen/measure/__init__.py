@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from limen._core.lazy import lazy
 
 if TYPE_CHECKING:
+    from limen.measure.benjamini_hochberg import benjamini_hochberg
     from limen.measure.correct import accuracy, detection_accuracy
     from limen.measure.delong import Delong, delong, delong_paired, holm
     from limen.measure.hull import Hull
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from limen.measure.stratified import aupr_interval, fpr_interval
     from limen.measure.threshold import Threshold
     from limen.measure.tradeoff import Point, Tradeoff
+    from limen.measure.wilson import newcombe, wilson
 
 __all__ = [
     "Delong",
@@ -31,6 +33,7 @@ __all__ = [
     "aupr_interval",
     "aurc",
     "auroc",
+    "benjamini_hochberg",
     "bootstrap",
     "delong",
     "delong_paired",
@@ -38,11 +41,13 @@ __all__ = [
     "fpr_at_tpr",
     "fpr_interval",
     "holm",
+    "newcombe",
     "oscr",
     "oscr_curve",
     "paired",
     "risk_coverage",
     "roc",
     "student",
+    "wilson",
 ]
 __getattr__, __dir__ = lazy(__name__, __file__)
