@@ -1,0 +1,315 @@
+"""Do more data from a mixture of domains help beyond it, and do chosen rows? Digits, photos, PACS.
+
+Command:
+    limen run recipes/mixture_shift.py --data DIR --jobs 1
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from gzip import open as unzip
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from limen._core.errors import UsageError
+from limen._core.streams import numpy_stream
+from limen.measure import student
+from limen.ood.data import read_images
+from limen.report import Facts, Measured, Page, Section, Table, Trace
+from limen.run import Cell
+from limen.run.progress import progress
+from limen.shift import Blurred, Rotated, Selected, lite0, mixture_gap, rules, trend
+from limen.shift.head import Head
+from limen.shift.remedies.rows import Rows
+
+SEEDS = (601, 602, 603, 604, 605)
+SETTINGS = {"components": 64, "gap rows": 1000, "pool rows of an environment": 400}
+BUDGETS = (0.05, 0.1, 0.25, 0.5)
+DOMAINS = ("photo", "art_painting", "cartoon", "sketch")
+MNIST, CIFAR, PACS = "MNIST, turned", "CIFAR-10, blurred", "PACS"
+ANGLES = {"sources": (0, 30, 60), "between": (15, 45), "beyond": (75, 90)}
+BLURS = {"sources": (0, 1, 2), "between": (0.5, 1.5), "beyond": (3, 4)}
+TASKS = (MNIST, CIFAR, *(f"{PACS}, {name} left out" for name in DOMAINS))
+SIZES = {MNIST: (25, 50, 100, 200, 400, 800, 1600), PACS: (10, 20, 40, 80, 160, 320, 640)}
+SIZES[CIFAR] = SIZES[MNIST]
+TRAIN, TEST = {MNIST: 2500, CIFAR: 2500, PACS: 800}, {MNIST: 2500, CIFAR: 2500, PACS: 400}
+FILES = ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz", "cifar10_subset.zip",
+         "pacs_64px.zip")  # fmt: skip
+CURVES, GAPS, CHOICE = "error against size", "gap", "selection"
+PIXELS = 128  # of the square that the frozen network is shown: a third of the work of 224
+RANDOM, ALL = "random", "all rows of the pool"
+RULES: dict[str, Callable[..., Any]] = {
+    RANDOM: rules.random, "class-balanced random": rules.balanced_random, "loss": rules.loss,
+    "herding": rules.herding, "k-center": rules.kcenter, "hull cover": rules.hull_cover,
+    "logdet": rules.logdet, "policy": rules.policy,
+}  # fmt: skip
+SHUFFLES = 9999
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """Features of pictures and what they show."""
+
+    features: np.ndarray
+    labels: np.ndarray
+
+    def at(self, rows: np.ndarray) -> "Labelled":
+        return Labelled(self.features[rows], self.labels[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What can be learnt from, source by source, and where it is asked, by place and name."""
+
+    train: dict[str, Labelled]
+    test: dict[str, dict[str, Labelled]]
+
+    def asked(self) -> dict[str, Labelled]:
+        return {name: rows for part in self.test.values() for name, rows in part.items()}
+
+
+def cells(data: Path | None) -> list[Cell]:
+    """Task by task: gaps, then error against size and selection for each seed."""
+    _folder(data)
+    found = []
+    for task in TASKS:
+        found.append(Cell(f"{GAPS}, {task}", {**SETTINGS, "kind": GAPS, "task": task}))
+        found += [
+            Cell(f"{kind}, {task}, seed {seed}",
+                 {**SETTINGS, "kind": kind, "task": task, "seed": seed})
+            for kind in (CURVES, CHOICE)
+            for seed in SEEDS
+        ]  # fmt: skip
+    return found
+
+
+def run(settings: dict[str, Any], data: Path | None) -> dict[str, Any]:
+    """One task's gaps, or one seed's errors."""
+    torch.set_num_threads(1)
+    doing = {GAPS: _gaps, CURVES: _curves, CHOICE: _choice}[settings["kind"]]
+    return doing(_task(_folder(data), settings["task"]), settings)
+
+
+def _gaps(task: Task, settings: dict[str, Any]) -> dict[str, Any]:
+    most = settings["gap rows"]
+    sources = {name: rows.features[:most] for name, rows in task.train.items()}
+    found = {}
+    for place, part in task.test.items():
+        for name, rows in part.items():
+            gap = mixture_gap(sources, rows.features[:most])
+            found[name] = {
+                "place": place, "squared": gap.squared, "gap": gap.distance, "p": gap.p_value,
+                "weights": dict(gap.weights), "rows": gap.target_rows,
+            }  # fmt: skip
+    return {"gaps": found}
+
+
+def _curves(task: Task, settings: dict[str, Any]) -> dict[str, Any]:
+    """Errors of heads on the first N rows of each source, in an order that the seed decides."""
+    sizes = SIZES[_of(settings["task"])]
+    orders = {
+        name: numpy_stream(settings["seed"], "sizes", name).permutation(len(rows.labels))
+        for name, rows in task.train.items()
+    }
+    errors: dict[str, list[float]] = {name: [] for name in task.asked()}
+    for size in sizes:
+        rows = _joined({name: one.at(orders[name][:size]) for name, one in task.train.items()})
+        head = Head().fit(rows.inputs, rows.labels, classes=_classes(task))
+        for name, error in _errors(head.predict, task).items():
+            errors[name].append(error)
+    return {"sizes": list(sizes), "errors": errors}
+
+
+def _choice(task: Task, settings: dict[str, Any]) -> dict[str, Any]:
+    """Errors of heads on chosen rows of a pool that the seed draws."""
+    seed, most = settings["seed"], settings["pool rows of an environment"]
+    pool = _joined({
+        name: rows.at(numpy_stream(seed, "pool", name).permutation(len(rows.labels))[:most])
+        for name, rows in task.train.items()
+    })  # fmt: skip
+    found: dict[str, Any] = {}
+    with progress(f"choosing rows, seed {seed}", total=len(RULES)) as advance:
+        for name, rule in RULES.items():
+            found[name] = {}
+            for budget in BUDGETS:
+                logits = Selected(budget, by=rule)(pool, seed=seed)
+                found[name][str(budget)] = _errors(lambda x, f=logits: f(x).argmax(1), task)
+            advance()
+    full = Head().fit(pool.inputs, pool.labels, classes=_classes(task))
+    return {"pool": len(pool), "rules": found, ALL: _errors(full.predict, task)}
+
+
+def _errors(predict: Callable[[Any], np.ndarray], task: Task) -> dict[str, float]:
+    return {
+        name: float((predict(rows.features) != rows.labels).mean())
+        for name, rows in task.asked().items()
+    }
+
+
+def _joined(parts: Mapping[str, Labelled]) -> Rows:
+    """One table of several environments."""
+    places = [np.full(len(part.labels), i) for i, part in enumerate(parts.values())]
+    return Rows.of(
+        np.concatenate([part.features for part in parts.values()]),
+        np.concatenate([part.labels for part in parts.values()]),
+        np.concatenate(places),
+    )
+
+
+def _classes(task: Task) -> int:
+    return 1 + max(int(rows.labels.max()) for rows in task.asked().values())
+
+
+def _of(task: str) -> str:
+    return PACS if task.startswith(PACS) else task
+
+
+def _folder(data: Path | None) -> Path:
+    # Checked before any work starts.
+    folder = (data or Path("data")) / "images"
+    missing = [name for name in FILES if not (folder / name).is_file()]
+    if missing:
+        raise UsageError(f"{folder} must hold {', '.join(missing)}; use --data")
+    return folder
+
+
+@lru_cache(maxsize=1)
+def _task(folder: Path, name: str) -> Task:
+    """Principal components of the sources' training rows, everywhere."""
+    raw = _turned(folder) if name == MNIST else _blurred(folder) if name == CIFAR else None
+    raw = raw or _left_out(_drawn_and_photographed(folder), name)
+    pooled = np.concatenate([rows.features for rows in raw.train.values()])
+    middle = pooled.mean(0)
+    axes = np.linalg.svd(pooled - middle, full_matrices=False)[2][: SETTINGS["components"]]
+
+    def seen(rows: Labelled) -> Labelled:
+        return Labelled((rows.features - middle) @ axes.T, rows.labels)
+
+    return Task(
+        {source: seen(rows) for source, rows in raw.train.items()},
+        {
+            place: {target: seen(rows) for target, rows in part.items()}
+            for place, part in raw.test.items()
+        },
+    )
+
+
+def _turned(folder: Path) -> Task:
+    """Other digits at each source's angle; the same test digits at every angle."""
+    with unzip(folder / FILES[0]) as images, unzip(folder / FILES[1]) as labels:
+        pictures = np.frombuffer(images.read(), np.uint8, offset=16).reshape(-1, 28, 28) / 255.0
+        named = np.frombuffer(labels.read(), np.uint8, offset=8).astype(np.int64)
+    order = numpy_stream(0, "MNIST").permutation(len(named))  # the file has easy writers first
+    return _changed(
+        pictures[order], named[order], MNIST, ways=ANGLES, change=lambda x, angle: Rotated(angle)(x),
+        features=lambda x: _gradients(x, 7), unit="degrees",
+    )  # fmt: skip
+
+
+def _blurred(folder: Path) -> Task:
+    """Other pictures under each source's blur; the same test pictures under every blur."""
+    each = [read_images(folder / FILES[2] / part, size=32) for part in ("train", "test")]
+    order = [numpy_stream(0, "cifar", i).permutation(len(one)) for i, one in enumerate(each)]
+    count = (len(BLURS["sources"]) * TRAIN[CIFAR], TEST[CIFAR])
+    some = [one.take(rows[:n]) for one, rows, n in zip(each, order, count, strict=True)]
+    pictures = np.concatenate([one.inputs for one in some]).transpose(0, 2, 3, 1) / 255.0
+    return _changed(
+        pictures, np.concatenate([one.labels for one in some]), CIFAR, ways=BLURS,
+        change=lambda x, sigma: Blurred(sigma)(x) if sigma else x,
+        features=lambda x: np.column_stack([_gradients(x.mean(3), 8), _colours(x)]),
+        unit="pixels",
+    )  # fmt: skip
+
+
+def _changed(
+    pictures: np.ndarray, labels: np.ndarray, kind: str, *, ways: dict[str, tuple[float, ...]],
+    change: Callable[[np.ndarray, float], np.ndarray],
+    features: Callable[[np.ndarray], np.ndarray], unit: str,
+) -> Task:  # fmt: skip
+    train, test = TRAIN[kind], slice(len(labels) - TEST[kind], None)
+    if len(labels) < len(ways["sources"]) * train + TEST[kind]:
+        raise UsageError(f"{kind} must have more pictures than {len(labels)}")
+    parts = {f"{way} {unit}": slice(i * train, (i + 1) * train)
+             for i, way in enumerate(ways["sources"])}  # fmt: skip
+
+    def seen(way: float, rows: slice) -> Labelled:
+        return Labelled(features(change(pictures[rows], way)), labels[rows])
+
+    with progress(f"features of {kind}", total=len(parts) + sum(map(len, ways.values()))) as tick:
+        sources = {}
+        for (name, rows), way in zip(parts.items(), ways["sources"], strict=True):
+            sources[name] = seen(way, rows)
+            tick()
+        asked: dict[str, dict[str, Labelled]] = {}
+        for place, some in ways.items():
+            asked[place] = {}
+            for way in some:
+                asked[place][f"{way} {unit}"] = seen(way, test)
+                tick()
+    return Task(sources, asked)
+
+
+def _gradients(pictures: np.ndarray, cell: int) -> np.ndarray:
+    """Histograms of oriented gradients."""
+    from skimage.feature import hog
+
+    return np.stack([
+        hog(one, orientations=8, pixels_per_cell=(cell, cell), cells_per_block=(2, 2))
+        for one in pictures
+    ])  # fmt: skip
+
+
+def _colours(pictures: np.ndarray) -> np.ndarray:
+    """Mean colour of each of 4 x 4 squares."""
+    rows, high, wide, channels = pictures.shape
+    squares = pictures.reshape(rows, 4, high // 4, 4, wide // 4, channels)
+    return np.asarray(squares.mean((2, 4)).reshape(rows, -1))
+
+
+@lru_cache(maxsize=1)
+def _drawn_and_photographed(folder: Path) -> dict[str, Labelled]:
+    """Features of a frozen ImageNet network, domain by domain, in a drawn order."""
+    network, found = lite0(), {}
+    for name in DOMAINS:
+        images = read_images(folder / FILES[3] / name, size=64)
+        count = TRAIN[PACS] + TEST[PACS]
+        rows = numpy_stream(0, "PACS", name).permutation(len(images))[:count]
+        features = []
+        with progress(f"features of {name}", total=count) as advance:
+            for batch in np.array_split(rows, count // 50):
+                seen = torch.stack([_enlarged(images.inputs[one]) for one in batch])
+                with torch.no_grad():
+                    features.append(network.features(seen).double().numpy())
+                advance(len(batch))
+        assert images.labels is not None
+        found[name] = Labelled(np.concatenate(features), images.labels[rows])
+    return found
+
+
+def _enlarged(picture: np.ndarray) -> torch.Tensor:
+    shown = Image.fromarray(picture.transpose(1, 2, 0)).resize((PIXELS, PIXELS))
+    return (torch.from_numpy(np.array(shown, np.float32)).permute(2, 0, 1) - 127) / 128
+
+
+def _left_out(found: dict[str, Labelled], task: str) -> Task:
+    target = task.removeprefix(f"{PACS}, ").removesuffix(" left out")
+    first, last = np.arange(TRAIN[PACS]), np.arange(TRAIN[PACS], TRAIN[PACS] + TEST[PACS])
+    sources = {name: rows for name, rows in found.items() if name != target}
+    return Task(
+        {name: rows.at(first) for name, rows in sources.items()},
+        {
+            "sources": {name: rows.at(last) for name, rows in sources.items()},
+            "beyond": {target: found[target].at(last)},
+        },
+    )
+
+
+Done = list[tuple[Cell, dict[str, Any]]]
+
+
+def page(done: Done) -> Page:
+    return Page("Mixtures", "not yet", [Facts({"cells": len(done)})])
