@@ -4,7 +4,7 @@ Command:
     limen run recipes/mixture_shift.py --data DIR --jobs 1
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from gzip import open as unzip
@@ -24,7 +24,7 @@ from limen.run import Cell
 from limen.run.progress import progress
 from limen.shift import Blurred, Rotated, Selected, lite0, mixture_gap, rules, trend
 from limen.shift.head import Head
-from limen.shift.remedies.rows import Rows
+from limen.shift.remedies.rows import Predict, Rows
 
 SEEDS = (601, 602, 603, 604, 605)
 SETTINGS = {"components": 64, "gap rows": 1000, "pool rows of an environment": 400}
@@ -58,6 +58,7 @@ class Labelled:
     labels: np.ndarray
 
     def at(self, rows: np.ndarray) -> "Labelled":
+        """Some of the rows."""
         return Labelled(self.features[rows], self.labels[rows])
 
 
@@ -69,6 +70,7 @@ class Task:
     test: dict[str, dict[str, Labelled]]
 
     def asked(self) -> dict[str, Labelled]:
+        """Every test set by name."""
         return {name: rows for part in self.test.values() for name, rows in part.items()}
 
 
@@ -137,10 +139,14 @@ def _choice(task: Task, settings: dict[str, Any]) -> dict[str, Any]:
             found[name] = {}
             for budget in BUDGETS:
                 logits = Selected(budget, by=rule)(pool, seed=seed)
-                found[name][str(budget)] = _errors(lambda x, f=logits: f(x).argmax(1), task)
+                found[name][str(budget)] = _errors(_naming(logits), task)
             advance()
     full = Head().fit(pool.inputs, pool.labels, classes=_classes(task))
     return {"pool": len(pool), "rules": found, ALL: _errors(full.predict, task)}
+
+
+def _naming(logits: Predict) -> Callable[[Any], np.ndarray]:
+    return lambda inputs: logits(inputs).argmax(1)
 
 
 def _errors(predict: Callable[[Any], np.ndarray], task: Task) -> dict[str, float]:
@@ -205,8 +211,8 @@ def _turned(folder: Path) -> Task:
         named = np.frombuffer(labels.read(), np.uint8, offset=8).astype(np.int64)
     order = numpy_stream(0, "MNIST").permutation(len(named))  # the file has easy writers first
     return _changed(
-        pictures[order], named[order], MNIST, ways=ANGLES, change=lambda x, angle: Rotated(angle)(x),
-        features=lambda x: _gradients(x, 7), unit="degrees",
+        pictures[order], named[order], MNIST, ways=ANGLES, unit="degrees",
+        change=lambda x, angle: Rotated(angle)(x), features=lambda x: _gradients(x, 7),
     )  # fmt: skip
 
 
@@ -226,7 +232,7 @@ def _blurred(folder: Path) -> Task:
 
 
 def _changed(
-    pictures: np.ndarray, labels: np.ndarray, kind: str, *, ways: dict[str, tuple[float, ...]],
+    pictures: np.ndarray, labels: np.ndarray, kind: str, *, ways: Mapping[str, Sequence[float]],
     change: Callable[[np.ndarray, float], np.ndarray],
     features: Callable[[np.ndarray], np.ndarray], unit: str,
 ) -> Task:  # fmt: skip
@@ -273,7 +279,8 @@ def _colours(pictures: np.ndarray) -> np.ndarray:
 @lru_cache(maxsize=1)
 def _drawn_and_photographed(folder: Path) -> dict[str, Labelled]:
     """Features of a frozen ImageNet network, domain by domain, in a drawn order."""
-    network, found = lite0(), {}
+    network = lite0()
+    found = {}
     for name in DOMAINS:
         images = read_images(folder / FILES[3] / name, size=64)
         count = TRAIN[PACS] + TEST[PACS]

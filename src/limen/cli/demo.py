@@ -10,7 +10,7 @@ import typer
 from limen._core.errors import UsageError, nearest
 from limen.run.progress import say
 
-DOMAINS = ("unlearn", "ood", "anomaly")
+DOMAINS = ("unlearn", "ood", "anomaly", "shift")
 
 
 def demo(

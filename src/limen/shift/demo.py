@@ -79,7 +79,7 @@ def section(*, quick: bool = False, seed: int = 0) -> Section:
         ],
         answer=_answer(discovery, judged),
         text="A network learnt digits that in training stand almost always on the texture of "
-        "their class. At home it looks good. Where digits stand on any texture, `discover` finds "
+        "their class. At home it looks good. Where digits stand on any texture, discovery finds "
         "what it leans on: pairs of textures chosen on one half of the pictures and measured on "
         "the other. Three repairs then learn the last layer anew.\n\n"
         "The last table asks, without labels, how far digits turned by an angle are from every "
