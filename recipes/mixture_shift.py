@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from scipy.stats import rankdata
 
 from limen._core.errors import UsageError
 from limen._core.streams import numpy_stream
@@ -316,7 +317,234 @@ def _left_out(found: dict[str, Labelled], task: str) -> Task:
 
 
 Done = list[tuple[Cell, dict[str, Any]]]
+Seeded = dict[str, dict[int, dict[str, Any]]]  # task -> seed -> what a cell found
+Gaps = dict[str, dict[str, dict[str, Any]]]  # task -> target -> gap
+Lines = list[list[Any]]
+KINDS = (MNIST, CIFAR, PACS)
 
 
 def page(done: Done) -> Page:
-    return Page("Mixtures", "not yet", [Facts({"cells": len(done)})])
+    """Error against size, gap against error, chosen rows against random ones."""
+    gaps: Gaps = {}
+    curves: Seeded = {}
+    chosen: Seeded = {}
+    for cell, result in done:
+        kind, task = cell.settings["kind"], cell.settings["task"]
+        if kind == GAPS:
+            gaps[task] = result["gaps"]
+        else:
+            held = curves if kind == CURVES else chosen
+            held.setdefault(task, {})[cell.settings["seed"]] = result
+    curves = {task: some for task, some in curves.items() if len(some) > 1 and task in gaps}
+    sections = []
+    if curves:
+        sections += [
+            Section("More data", [_verdicts(curves, gaps), *_traces(curves, gaps)]),
+            Section("Gap and error", [_ranks(curves, gaps), _targets(curves, gaps)]),
+        ]
+    kinds = [kind for kind in KINDS if len(_shared(chosen, kind)) > 1]
+    if kinds:
+        tables = [_rules(chosen, gaps, kinds=kinds, sources=where) for where in (False, True)]
+        sections.append(Section("Chosen rows", tables))
+    facts: dict[str, Any] = {**SETTINGS, "seeds": list(SEEDS), "cells": len(done)}
+    title = "Data from a mixture of domains: how much, how far, which rows"
+    return Page(title, _answer(curves, gaps, chosen), [*sections, Facts(facts, title="Settings")])
+
+
+def _runs(some: dict[int, dict[str, Any]], target: str) -> np.ndarray:
+    """Errors on a target: (seeds, sizes)."""
+    return np.array([result["errors"][target] for result in some.values()])
+
+
+def _verdicts(curves: Seeded, gaps: Gaps) -> Table:
+    rows: Lines = []
+    for task, some in curves.items():
+        sizes = next(iter(some.values()))["sizes"]
+        for target, gap in gaps[task].items():
+            errors = 100 * _runs(some, target)
+            told = trend(sizes, errors)
+            rows.append([
+                task, target, gap["place"], _interval(errors[:, 0]), _interval(errors[:, -1]),
+                _interval(errors[:, -1] - errors[:, -3]), told.verdict, len(errors),
+            ])  # fmt: skip
+    return Table(
+        ["task", "target", "place", "error, smallest [%]", "error, largest [%]",
+         "last two doublings [points]", "verdict", "seeds"],
+        rows,
+        title="Error against rows of each source",
+        protocol="Logistic heads on equally many rows of each source; sizes "
+        f"{', '.join(map(str, SIZES[MNIST]))} of digits and CIFAR-10, "
+        f"{', '.join(map(str, SIZES[PACS]))} of PACS. 95 % Student intervals over seeds, which "
+        "draw the training rows; test rows are the same. Sources: rows held out.",
+    )  # fmt: skip
+
+
+def _traces(curves: Seeded, gaps: Gaps) -> list[Trace]:
+    """Mean error on every target of digits and CIFAR-10; on what was left out of PACS."""
+    found: dict[str, dict[str, Any]] = {}
+    for task, some in curves.items():
+        for target, gap in gaps[task].items():
+            if _of(task) != PACS or gap["place"] != "sources":
+                name = f"{target}, {gap['place']}" if _of(task) != PACS else target
+                found.setdefault(_of(task), {})[name] = _runs(some, target).mean(0)
+    return [
+        Trace(
+            np.log2(SIZES[kind]), series, title=kind, y_name="error",
+            x_name="log2 of the rows of each source",
+        )
+        for kind, series in found.items()
+    ]  # fmt: skip
+
+
+def _made(curves: Seeded, gaps: Gaps, task: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Error on each target at the largest size, and less that of the nearest mixture, by seed."""
+    last = {target: _runs(curves[task], target)[:, -1] for target in gaps[task]}
+    return {
+        target: (last[target], last[target] - sum(
+            share * last[source] for source, share in gap["weights"].items()))
+        for target, gap in gaps[task].items()
+    }  # fmt: skip
+
+
+def _targets(curves: Seeded, gaps: Gaps) -> Table:
+    rows: Lines = []
+    for task in curves:
+        for target, (error, excess) in _made(curves, gaps, task).items():
+            gap = gaps[task][target]
+            parts = sorted(gap["weights"].items(), key=lambda one: -one[1])
+            rows.append([
+                task, target, gap["place"], gap["gap"], gap["p"], _interval(100 * error),
+                _interval(100 * excess),
+                ", ".join(f"{name} {share:.2f}" for name, share in parts if share >= 0.005),
+            ])  # fmt: skip
+    return Table(
+        ["task", "target", "place", "gap", "p", "error [%]", "above the mixture's [points]",
+         "nearest mixture"],
+        rows,
+        title="Every target",
+        protocol="Gap: distance of kernel means to the nearest mixture of the sources' training "
+        f"rows, at most {SETTINGS['gap rows']} each; p small: no mixture of them. Error: largest "
+        "size. Above the mixture's: error less the errors on the sources' held-out rows in that "
+        "mixture's shares, which is 0 in a true mixture. 95 % Student intervals over seeds.",
+    )  # fmt: skip
+
+
+def _ranks(curves: Seeded, gaps: Gaps) -> Table:
+    rows: Lines = []
+    for kind in (*KINDS, "all"):
+        every, unseen = [], []
+        for task in curves:
+            if kind not in ("all", _of(task)):
+                continue
+            for target, (error, excess) in _made(curves, gaps, task).items():
+                one = (gaps[task][target]["squared"], error.mean(), excess.mean())
+                every.append(one)
+                unseen += [one] * (gaps[task][target]["place"] != "sources")
+        for name, points in (("all targets", every), ("not a source", unseen)):
+            if len(points) > 3:
+                gap, error, excess = np.array(points).T
+                rows.append([kind, name, len(points), *_rank(gap, error), *_rank(gap, excess)])
+    return Table(
+        ["data", "over", "targets", "gap and error", "p", "gap and error above the mixture's", "p"],
+        rows,
+        title="Spearman's correlation over targets",
+        protocol=f"p: {SHUFFLES} shuffles, two-sided. Means over seeds. Targets of one task share "
+        "sources and, turned or blurred, the test pictures; p takes them for independent.",
+    )  # fmt: skip
+
+
+def _rank(one: np.ndarray, two: np.ndarray) -> tuple[float, float]:
+    """Correlation of ranks, and the share of shuffles with one as strong."""
+    first, second = (rankdata(values) - (len(values) + 1) / 2 for values in (one, two))
+    scale = float(np.sqrt((first**2).sum() * (second**2).sum()))
+    found = float(first @ second) / scale
+    stream = numpy_stream(0, "shuffles")
+    drawn = [float(first @ stream.permutation(second)) / scale for _ in range(SHUFFLES)]
+    strong = np.abs(drawn) >= abs(found) - 1e-12
+    return found, float((1 + strong.sum()) / (1 + SHUFFLES))
+
+
+def _shared(chosen: Seeded, kind: str) -> list[int]:
+    """Seeds that every task of a kind has run."""
+    tasks = [task for task in TASKS if _of(task) == kind]
+    return [seed for seed in SEEDS if all(seed in chosen.get(task, {}) for task in tasks)]
+
+
+def _levels(
+    chosen: Seeded, gaps: Gaps, kind: str, *, sources: bool
+) -> dict[str, dict[str, np.ndarray]]:
+    """Rule -> budget -> error by seed, a mean over tasks and targets."""
+
+    def level(pick: Callable[[dict[str, Any]], dict[str, float]], seed: int) -> float:
+        return 100 * float(np.mean([
+            error
+            for task in TASKS if _of(task) == kind
+            for target, error in pick(chosen[task][seed]).items()
+            if (gaps[task][target]["place"] == "sources") == sources
+        ]))  # fmt: skip
+
+    seeds = _shared(chosen, kind)
+    found = {
+        rule: {
+            str(budget): np.array([
+                level(lambda one, r=rule, b=str(budget): one["rules"][r][b], seed)  # type: ignore[misc]
+                for seed in seeds
+            ])
+            for budget in BUDGETS
+        }
+        for rule in RULES
+    }  # fmt: skip
+    return found | {ALL: {"1": np.array([level(lambda one: one[ALL], seed) for seed in seeds])}}
+
+
+def _rules(chosen: Seeded, gaps: Gaps, *, kinds: list[str], sources: bool) -> Table:
+    rows: Lines = []
+    for kind in kinds:
+        levels = _levels(chosen, gaps, kind, sources=sources)
+        base = levels[RANDOM]
+        rows.append([kind, f"{RANDOM}, error [%]", *(_interval(base[str(b)]) for b in BUDGETS)])
+        for rule in list(RULES)[1:]:
+            gains = [_interval(levels[rule][str(b)] - base[str(b)]) for b in BUDGETS]
+            rows.append([kind, f"{rule}, less random", *gains])
+        rows.append([kind, f"{ALL}, error [%]", None, None, None, _interval(levels[ALL]["1"])])
+    where = "the sources' held-out rows" if sources else "targets that are no source"
+    return Table(
+        ["data", "rule", *(f"{budget:.0%}" for budget in BUDGETS)], rows,
+        title=f"Selection, asked on {where}",
+        caption="Below 0: better than as many random rows. The last line of each data set is "
+        "trained on the whole pool.",
+        protocol="Logistic heads, error in percent, a mean over those targets (and, of PACS, over "
+        f"the four tasks). Pool: {SETTINGS['pool rows of an environment']} rows of each of three "
+        "sources, drawn by the seed. Paired by seed: 95 % Student intervals, not corrected for "
+        f"their number. Seeds: {', '.join(f'{k} {len(_shared(chosen, k))}' for k in kinds)}.",
+    )  # fmt: skip
+
+
+def _answer(curves: Seeded, gaps: Gaps, chosen: Seeded) -> str:
+    said = []
+    if curves:
+        told: dict[str, int] = {}
+        for row in _verdicts(curves, gaps).rows:
+            told[str(row[6])] = told.get(str(row[6]), 0) + 1
+        counts = ", ".join(f"{count} {name}" for name, count in told.items())
+        said.append(f"Error against size, over {sum(told.values())} targets: {counts}.")
+        said += [
+            f"{row[0]}: gap and error correlate at {row[3]:.2f} over {row[2]} targets."
+            for row in _ranks(curves, gaps).rows if row[1] == "all targets"
+        ]  # fmt: skip
+    kinds = [kind for kind in KINDS if len(_shared(chosen, kind)) > 1]
+    if kinds:
+        rows = _rules(chosen, gaps, kinds=kinds, sources=False).rows
+        cells = [one for row in rows if str(row[1]).endswith("less random") for one in row[2:]]
+        ends = [(one.low, one.high) for one in cells if isinstance(one, Measured)]
+        better, worse = sum(high < 0 for _, high in ends), sum(low > 0 for low, _ in ends)
+        said.append(
+            f"Of {len(ends)} comparisons of a rule with random rows on targets that are no source, "
+            f"{better} say better, {worse} worse, {len(ends) - better - worse} neither."
+        )
+    return " ".join(said) or "No cell has been run yet."
+
+
+def _interval(values: np.ndarray) -> Measured:
+    around = student(values)
+    return Measured(float(values.mean()), around.low, around.high)

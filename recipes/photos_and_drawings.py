@@ -182,7 +182,7 @@ def page(done: Done) -> Page:
         records += _unseen(found[HELD_OUT])
     title = "From photos to drawings: a classifier and its bridge to words"
     kin = "; ".join(f"{k} {min(v)} to {max(v)} ({len(v)})" for k, v in CHILDREN.items())
-    facts = {**SETTINGS, "columns of ImageNet, how many": kin}
+    facts: dict[str, Any] = {**SETTINGS, "columns of ImageNet, how many": kin}
     return Page(title, _answer(found, drawn), [*records, Facts(facts, title="Settings")])
 
 
