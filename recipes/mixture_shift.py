@@ -4,6 +4,7 @@ Command:
     limen run recipes/mixture_shift.py --data DIR --jobs 1
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -49,6 +50,7 @@ RULES: dict[str, Callable[..., Any]] = {
     "logdet": rules.logdet, "policy": rules.policy,
 }  # fmt: skip
 SHUFFLES = 9999
+EVERY, LESS = "all targets", ", less random"
 
 
 @dataclass(frozen=True, eq=False)
@@ -336,19 +338,23 @@ def page(done: Done) -> Page:
             held = curves if kind == CURVES else chosen
             held.setdefault(task, {})[cell.settings["seed"]] = result
     curves = {task: some for task, some in curves.items() if len(some) > 1 and task in gaps}
-    sections = []
+    sections: list[Section] = []
+    said: list[str] = []
     if curves:
         sections += [
-            Section("More data", [_verdicts(curves, gaps), *_traces(curves, gaps)]),
-            Section("Gap and error", [_ranks(curves, gaps), _targets(curves, gaps)]),
+            Section("More data", [verdicts := _verdicts(curves, gaps), *_traces(curves, gaps)]),
+            Section("Gap and error", [ranks := _ranks(curves, gaps), _targets(curves, gaps)]),
         ]
+        said += [_shapes(verdicts), *_correlations(ranks)]
     kinds = [kind for kind in KINDS if len(_shared(chosen, kind)) > 1]
     if kinds:
         tables = [_rules(chosen, gaps, kinds=kinds, sources=where) for where in (False, True)]
         sections.append(Section("Chosen rows", tables))
+        said.append(_against_random(tables[0]))
     facts: dict[str, Any] = {**SETTINGS, "seeds": list(SEEDS), "cells": len(done)}
     title = "Data from a mixture of domains: how much, how far, which rows"
-    return Page(title, _answer(curves, gaps, chosen), [*sections, Facts(facts, title="Settings")])
+    answer = " ".join(said) or "No cell has been run yet."
+    return Page(title, answer, [*sections, Facts(facts, title="Settings")])
 
 
 def _runs(some: dict[int, dict[str, Any]], target: str) -> np.ndarray:
@@ -387,9 +393,10 @@ def _traces(curves: Seeded, gaps: Gaps) -> list[Trace]:
             if _of(task) != PACS or gap["place"] != "sources":
                 name = f"{target}, {gap['place']}" if _of(task) != PACS else target
                 found.setdefault(_of(task), {})[name] = _runs(some, target).mean(0)
+    lengths = {kind: len(next(iter(series.values()))) for kind, series in found.items()}
     return [
         Trace(
-            np.log2(SIZES[kind]), series, title=kind, y_name="error",
+            np.log2(SIZES[kind][: lengths[kind]]), series, title=kind, y_name="error",
             x_name="log2 of the rows of each source",
         )
         for kind, series in found.items()
@@ -440,7 +447,7 @@ def _ranks(curves: Seeded, gaps: Gaps) -> Table:
                 one = (gaps[task][target]["squared"], error.mean(), excess.mean())
                 every.append(one)
                 unseen += [one] * (gaps[task][target]["place"] != "sources")
-        for name, points in (("all targets", every), ("not a source", unseen)):
+        for name, points in ((EVERY, every), ("not a source", unseen)):
             if len(points) > 3:
                 gap, error, excess = np.array(points).T
                 rows.append([kind, name, len(points), *_rank(gap, error), *_rank(gap, excess)])
@@ -459,7 +466,7 @@ def _rank(one: np.ndarray, two: np.ndarray) -> tuple[float, float]:
     scale = float(np.sqrt((first**2).sum() * (second**2).sum()))
     found = float(first @ second) / scale
     stream = numpy_stream(0, "shuffles")
-    drawn = [float(first @ stream.permutation(second)) / scale for _ in range(SHUFFLES)]
+    drawn = stream.permuted(np.tile(second, (SHUFFLES, 1)), axis=1) @ first / scale
     strong = np.abs(drawn) >= abs(found) - 1e-12
     return found, float((1 + strong.sum()) / (1 + SHUFFLES))
 
@@ -505,7 +512,7 @@ def _rules(chosen: Seeded, gaps: Gaps, *, kinds: list[str], sources: bool) -> Ta
         rows.append([kind, f"{RANDOM}, error [%]", *(_interval(base[str(b)]) for b in BUDGETS)])
         for rule in list(RULES)[1:]:
             gains = [_interval(levels[rule][str(b)] - base[str(b)]) for b in BUDGETS]
-            rows.append([kind, f"{rule}, less random", *gains])
+            rows.append([kind, f"{rule}{LESS}", *gains])
         rows.append([kind, f"{ALL}, error [%]", None, None, None, _interval(levels[ALL]["1"])])
     where = "the sources' held-out rows" if sources else "targets that are no source"
     return Table(
@@ -520,29 +527,28 @@ def _rules(chosen: Seeded, gaps: Gaps, *, kinds: list[str], sources: bool) -> Ta
     )  # fmt: skip
 
 
-def _answer(curves: Seeded, gaps: Gaps, chosen: Seeded) -> str:
-    said = []
-    if curves:
-        told: dict[str, int] = {}
-        for row in _verdicts(curves, gaps).rows:
-            told[str(row[6])] = told.get(str(row[6]), 0) + 1
-        counts = ", ".join(f"{count} {name}" for name, count in told.items())
-        said.append(f"Error against size, over {sum(told.values())} targets: {counts}.")
-        said += [
-            f"{row[0]}: gap and error correlate at {row[3]:.2f} over {row[2]} targets."
-            for row in _ranks(curves, gaps).rows if row[1] == "all targets"
-        ]  # fmt: skip
-    kinds = [kind for kind in KINDS if len(_shared(chosen, kind)) > 1]
-    if kinds:
-        rows = _rules(chosen, gaps, kinds=kinds, sources=False).rows
-        cells = [one for row in rows if str(row[1]).endswith("less random") for one in row[2:]]
-        ends = [(one.low, one.high) for one in cells if isinstance(one, Measured)]
-        better, worse = sum(high < 0 for _, high in ends), sum(low > 0 for low, _ in ends)
-        said.append(
-            f"Of {len(ends)} comparisons of a rule with random rows on targets that are no source, "
-            f"{better} say better, {worse} worse, {len(ends) - better - worse} neither."
-        )
-    return " ".join(said) or "No cell has been run yet."
+def _shapes(verdicts: Table) -> str:
+    told = Counter(str(row[6]) for row in verdicts.rows)
+    counts = ", ".join(f"{count} {name}" for name, count in told.most_common())
+    return f"Error against size, over {told.total()} targets: {counts}."
+
+
+def _correlations(ranks: Table) -> list[str]:
+    return [
+        f"{row[0]}: gap and error correlate at {row[3]:.2f} over {row[2]} targets."
+        for row in ranks.rows
+        if row[1] == EVERY
+    ]
+
+
+def _against_random(table: Table) -> str:
+    gains = [one for row in table.rows if str(row[1]).endswith(LESS) for one in row[2:]]
+    ends = [(one.low, one.high) for one in gains if isinstance(one, Measured)]
+    better, worse = sum(high < 0 for _, high in ends), sum(low > 0 for low, _ in ends)
+    return (
+        f"Of {len(ends)} comparisons of a rule with random rows on targets that are no source, "
+        f"{better} say better, {worse} worse, {len(ends) - better - worse} neither."
+    )
 
 
 def _interval(values: np.ndarray) -> Measured:
