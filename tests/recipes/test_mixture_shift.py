@@ -97,9 +97,26 @@ def test_no_picture_is_both_learnt_from_and_asked(module):
 
 
 def test_errors_are_those_of_the_asked_rows(module, task):
-    found = module._curves(task, {"task": module.PACS, "seed": 1})
+    found = module._curves(task, {"kind": module.CURVES, "task": module.PACS, "seed": 1})
     assert len(found["errors"]["c"]) == len(found["sizes"])
     assert max(found["errors"]["a"][-1], found["errors"]["b"][-1]) < 0.02
+
+
+def test_where_one_source_grows_the_middle_one_is_not_learnt_from(module, task):
+    a, b = task.train.values()
+    lies = module.Labelled(a.features, 1 - a.labels)
+    three = module.Task({"a": a, "lies": lies, "b": b}, task.test)
+    errors = module._curves(three, {"kind": module.GROWTH, "task": module.PACS, "seed": 1})
+    assert max(errors["errors"]["a"][-1], errors["errors"]["b"][-1]) < 0.02
+
+
+def test_a_source_that_grows_beside_few_rows_is_named_so(module):
+    grown = {module.MNIST: {}}
+    places = [one["place"] for one in module._roles(grown, {module.MNIST: {
+        "x": gap("sources", 0.0), "y": gap("sources", 0.0), "z": gap("sources", 0.0),
+        "t": gap("beyond", 0.1),
+    }})[module.MNIST].values()]  # fmt: skip
+    assert places == ["few rows", "not learnt", "grows", "beyond"]
 
 
 def test_missing_data_are_refused_before_any_work(module, tmp_path):
@@ -122,11 +139,11 @@ def test_error_above_the_mixture_is_nothing_on_a_source(read):
 
 
 def test_a_rule_is_read_against_random_rows_of_the_same_seed(read):
-    rows = read["Selection, asked on targets that are no source"]
-    found = {row[1]: row[2] for row in rows.rows}
-    assert found["logdet, less random"].value == pytest.approx(-2.0)
-    assert found["logdet, less random"].high == pytest.approx(-2.0)
-    assert found["herding, less random"].value == 0
+    titled = "chosen less random rows, asked on targets that are no source"
+    found = {row[0]: row[1] for row in read[f"MNIST, turned: {titled}"].rows}
+    assert found["logdet"].value == pytest.approx(-2.0)
+    assert found["logdet"].high == pytest.approx(-2.0)
+    assert found["herding"].value == 0
 
 
 def test_the_page_stands_without_cells(module):
