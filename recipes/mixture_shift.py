@@ -53,7 +53,7 @@ from limen._core.errors import UsageError
 from limen._core.streams import numpy_stream
 from limen.measure import student
 from limen.ood.data import read_images
-from limen.report import Facts, Measured, Page, Section, Table, Trace
+from limen.report import Facts, Measured, Page, Table, Trace
 from limen.run import Cell
 from limen.run.progress import progress
 from limen.shift import Blurred, Rotated, Selected, lite0, mixture_gap, rules, trend
@@ -382,29 +382,28 @@ def page(done: Done) -> Page:
         for kind in (CURVES, GROWTH)
     )
     chosen = held[CHOICE]
-    sections: list[Section] = []
+    records: list[Any] = []
     said: list[str] = []
     if curves:
-        sections += [
-            Section("More data", [*_traces(curves, gaps), verdicts := _verdicts(curves, gaps)]),
-            Section("Gap and error", [ranks := _ranks(curves, gaps), _targets(curves, gaps)]),
-        ]
+        verdicts, ranks = _verdicts(curves, gaps), _ranks(curves, gaps)
+        records += [verdicts, *_traces(curves, gaps), ranks, _targets(curves, gaps)]
         said += [_shapes(verdicts, "Error against size"), *_correlations(ranks)]
     if grown:
-        grows = _verdicts(grown, _roles(grown, gaps), title=GROWS, protocol=OF_GROWTH)
-        sections.insert(1, Section(GROWS, [*_traces(grown, _roles(grown, gaps)), grows]))
-        said.insert(1, _shapes(grows, "Where one source grows beside few rows of another"))
+        roles = _roles(grown, gaps)
+        grows = _verdicts(grown, roles, title=GROWS, protocol=OF_GROWTH)
+        records += [grows, *_traces(grown, roles, title=f"{GROWS}: ")]
+        said.append(_shapes(grows, "Where one source grows beside few rows of another"))
     kinds = [kind for kind in KINDS if len(_shared(chosen, kind)) > 1]
     if kinds:
         unseen, seen = (
             [_rules(chosen, gaps, kind, sources=where) for kind in kinds] for where in (False, True)
         )
-        sections.append(Section("Chosen rows", [*unseen, *seen]))
+        records += [*unseen, *seen]
         said.append(_against_random(unseen))
     facts: dict[str, Any] = {**SETTINGS, "seeds": list(SEEDS), "cells": len(done)}
     title = "Data from a mixture of domains: how much, how far, which rows"
     answer = " ".join(said) or "No cell has been run yet."
-    return Page(title, answer, [*sections, Facts(facts, title="Settings")])
+    return Page(title, answer, [*records, Facts(facts, title="Settings")])
 
 
 def _runs(some: dict[int, dict[str, Any]], target: str) -> np.ndarray:
@@ -452,7 +451,7 @@ def _verdicts(
     )  # fmt: skip
 
 
-def _traces(curves: Seeded, gaps: Gaps) -> list[Trace]:
+def _traces(curves: Seeded, gaps: Gaps, *, title: str = "") -> list[Trace]:
     """Mean error on every target of digits and CIFAR-10; on what was left out of PACS."""
     found: dict[str, dict[str, Any]] = {}
     for task, some in curves.items():
@@ -463,7 +462,7 @@ def _traces(curves: Seeded, gaps: Gaps) -> list[Trace]:
     lengths = {kind: len(next(iter(series.values()))) for kind, series in found.items()}
     return [
         Trace(
-            np.log2(SIZES[kind][: lengths[kind]]), series, title=kind, y_name="error",
+            np.log2(SIZES[kind][: lengths[kind]]), series, title=title + kind, y_name="error",
             x_name="log2 of the rows of a source",
         )
         for kind, series in found.items()

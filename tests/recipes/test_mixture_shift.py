@@ -36,8 +36,7 @@ def task(module):
 
 
 def tables(page):
-    found = [one for section in page.records for one in getattr(section, "records", ())]
-    return {one.title: one for one in found if isinstance(one, Table)}
+    return {one.title: one for one in page.records if isinstance(one, Table)}
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +69,9 @@ def planted(module):
             for rule in module.RULES
         }
         chosen = {"pool": 9, "rules": chosen, module.ALL: random}
-        for kind, result in ((module.CURVES, sized), (module.CHOICE, chosen)):
+        rising = {**sized, "errors": {name: some[::-1] for name, some in errors.items()}}
+        results = ((module.CURVES, sized), (module.GROWTH, rising), (module.CHOICE, chosen))
+        for kind, result in results:
             done.append((Cell(kind, {"kind": kind, "task": name, "seed": seed}), result))
     return done
 
@@ -108,6 +109,11 @@ def test_where_one_source_grows_the_middle_one_is_not_learnt_from(module, task):
     three = module.Task({"a": a, "lies": lies, "b": b}, task.test)
     errors = module._curves(three, {"kind": module.GROWTH, "task": module.PACS, "seed": 1})
     assert max(errors["errors"]["a"][-1], errors["errors"]["b"][-1]) < 0.02
+
+
+def test_each_way_to_grow_has_its_own_verdicts(read):
+    both = [read[title].rows for title in ("Error against rows of each source", "One source grows")]
+    assert [{row[3] for row in rows} for rows in both] == [{"decreasing"}, {"rising"}]
 
 
 def test_a_source_that_grows_beside_few_rows_is_named_so(module):
