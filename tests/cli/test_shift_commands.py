@@ -98,3 +98,98 @@ def test_wrong_use_is_one_sentence_and_nothing_is_written(limen, files, asked, s
     assert sentence in ended.err
     assert len(ended.err.strip().splitlines()) == 1
     assert sorted(path.name for path in files.iterdir()) == before
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Two classes, four photos each, and embeddings in which one class leans on its background."""
+    image = pytest.importorskip("PIL.Image")
+    names = []
+    for place, name in enumerate(("0 hen", "1 cock")):
+        for group in ("common-farm", "counter-snow"):
+            for number in range(2):
+                file = tmp_path / "photos" / name / group / f"{number}.png"
+                file.parent.mkdir(parents=True, exist_ok=True)
+                image.new("RGB", (8, 8), (40 * place, 9 * number, 0)).save(file)
+                names.append(str(file.relative_to(tmp_path / "photos")))
+    seen = np.array([[0, 0, 1, 1, 1, 1, 1, 1], [1, 1, 0, 0, 0, 0, 0, 0]])  # cock always known
+    rows = np.stack([1.0 - seen[0], seen[0]], axis=1)
+    np.savez(tmp_path / "saved.npz", images=rows, texts=np.eye(2), names=np.array(names))
+    np.savez(tmp_path / "good.npz", images=np.repeat(np.eye(2), 4, axis=0), texts=np.eye(2),
+             names=np.array(names))  # fmt: skip
+    return tmp_path
+
+
+def test_a_model_that_leans_on_a_background_drops(limen, photos):
+    ended = limen("shift", "counter", photos / "photos", "--model", photos / "saved.npz",
+                  "--into", "page", "--json")  # fmt: skip
+    assert ended.code == 0
+    assert ended.data[0]["right"] == [[2, 0], [2, 2]]
+    assert (photos / "page/report.html").read_text().count("data:image/png") >= 4
+
+
+def test_two_models_are_compared_over_classes(limen, photos):
+    ended = limen("shift", "counter", photos / "photos", "--model", photos / "saved.npz",
+                  "--compare", photos / "good.npz")  # fmt: skip
+    assert ended.code == 0
+    assert "drop of 50.0 points" in ended.err
+    assert "drop of 0.0 points" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--model", "lite9"], "must be lite0, lite-pair, or saved embeddings"),
+        (["--model", "lite-pair"], "needs --labels"),
+        (["--model", "saved.npz", "--reference", "rows.npz"], "must be a file that ends in"),
+    ],
+)
+def test_what_counter_cannot_use_is_refused_before_a_page(limen, photos, options, said):
+    ended = limen("shift", "counter", "photos", *options, "--into", "page")
+    assert ended.code == 2
+    assert said in ended.err
+    assert not (photos / "page").exists()
+
+
+def test_a_class_without_one_of_the_groups_is_named(limen, photos):
+    for file in (photos / "photos/1 cock/counter-snow").iterdir():
+        file.unlink()
+    ended = limen("shift", "counter", "photos", "--model", "saved.npz")
+    assert ended.code == 2
+    assert "1 cock" in ended.err
+
+
+@pytest.fixture
+def answers(tmp_path):
+    """900 predictions: hens are known on sand and not on grass, all else is known everywhere."""
+    draw = numpy_stream(0, "shift", "answers")
+    lines = ["correct,label,attribute"]
+    for number in range(900):
+        label, place = ("hen", "cock", "fox")[number % 3], ("sand", "grass")[number // 3 % 2]
+        share = 0.3 if (label, place) == ("hen", "grass") else 0.9
+        lines.append(f"{int(draw.random() < share)},{label},{place}")
+    (tmp_path / "answers.csv").write_text("\n".join(lines) + "\n")
+    return tmp_path
+
+
+def test_the_planted_background_is_found_and_no_other(limen, answers):
+    ended = limen("shift", "discover", "--table", answers / "answers.csv", "--into", "page")
+    assert ended.code == 0
+    found = [line.split()[0] for line in ended.out.splitlines() if line.rstrip().endswith("yes")]
+    assert found == ["hen"]
+    assert "1 of 3 classes" in (answers / "page/report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--correct", "label"], "must hold numbers"),
+        (["--attribute", "place"], "place"),
+        (["--correction", "none"], "correction"),
+    ],
+)
+def test_what_discover_cannot_read_is_refused(limen, answers, options, said):
+    ended = limen("shift", "discover", "--table", "answers.csv", *options, "--into", "page")
+    assert ended.code == 2
+    assert said in ended.err
+    assert not (answers / "page").exists()

@@ -1,4 +1,4 @@
-"""`limen shift`: line, hull, select."""
+"""`limen shift`: counter, line, hull, select, discover."""
 
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +16,53 @@ _TABLE = "a .csv, .tsv or .jsonl with named columns"
 Seed = Annotated[int, typer.Option(help="Decides every random number.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Into = Annotated[Path | None, typer.Option(help="Folder for a page [none].")]
+
+
+@app.command()
+def counter(
+    photos: Annotated[
+        str,
+        typer.Argument(
+            metavar="PHOTOS", help="Folder CLASS/GROUP/photo, or a manifest (.csv, .jsonl)."
+        ),
+    ],
+    *,
+    model: Annotated[
+        str,
+        typer.Option(help="lite0, lite-pair, or saved embeddings (.npz, .safetensors)."),
+    ],
+    compare: Annotated[
+        str | None, typer.Option(help="A second model, compared over classes [none].")
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="Names of the model's classes, a line each [none].")
+    ] = None,
+    reference: Annotated[
+        str | None,
+        typer.Option(help="Saved embeddings that choose the candidate names [all names]."),
+    ] = None,
+    candidates: Annotated[
+        int, typer.Option(min=2, help="Names of each class, with --reference.")
+    ] = 20,
+    into: Into = None,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Tell whether a model knows things or backgrounds."""
+    options = locals()  # and nothing else, as long as this line is the first
+    from limen.cli import counting as do
+    from limen.cli import pages
+
+    folder = pages.folder("shift counter", options)
+    held, names = do.photos(photos, labels)
+    both = [do.model(model, names)]
+    if compare is not None:
+        both.append(do.model(compare, names, option="--compare"))
+    space = do.candidates(reference, held, size=candidates)
+    do.count(
+        both[0], both[-1] if compare else None, held, names=names, space=space, source=photos,
+        seed=seed, into=folder, as_json=as_json,
+    )  # fmt: skip
 
 
 @app.command()
@@ -126,3 +173,39 @@ def select(
     asked = do.selecting(by, budget=budget, quotas=quotas, seed=seed)
     given = do.pool(pool, labels=labels, environments=environments, losses=losses)
     do.select(asked, given, into=folder, as_json=as_json)
+
+
+@app.command()
+def discover(
+    *,
+    table: Annotated[Path, typer.Option(help=f"A row for each prediction: {_TABLE}.")],
+    correct: Annotated[str, typer.Option(help="Column that says whether it was right: 0 or 1.")] = (
+        "correct"
+    ),
+    label: Annotated[str, typer.Option(help="Column of true classes.")] = "label",
+    attribute: Annotated[
+        str, typer.Option(help="Column of what the class should not depend on: background.")
+    ] = "attribute",
+    least: Annotated[
+        int, typer.Option("--min-n", min=2, help="Rows of a class and attribute, at least.")
+    ] = 30,
+    gap: Annotated[
+        float, typer.Option("--min-gap", help="Gap of accuracy worth a look, a share.")
+    ] = 0.05,
+    alpha: Annotated[float, typer.Option(help="Level of the tests.")] = 0.05,
+    correction: Annotated[str, typer.Option(help="For many tests: holm or bh.")] = "holm",
+    into: Into = None,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Find the attributes that a model leans on."""
+    options = locals()  # and nothing else, as long as this line is the first
+    from limen.cli import discovering as do
+    from limen.cli import pages
+
+    folder = pages.folder("shift discover", options)
+    found = do.predictions(table, correct=correct, label=label, attribute=attribute)
+    do.discover(
+        found, least=least, gap=gap, alpha=alpha, correction=correction, seed=seed, into=folder,
+        as_json=as_json,
+    )  # fmt: skip

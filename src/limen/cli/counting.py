@@ -1,0 +1,144 @@
+"""The work behind `limen shift counter`; imported only when there is some."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from limen._core.errors import UsageError
+from limen.cli.pages import PageFolder
+from limen.report import Facts, Gallery, Page
+from limen.report.gallery import Picture
+from limen.run.progress import say
+from limen.run.provenance import origin
+from limen.shift.class_names import read_names
+from limen.shift.compare import compare
+from limen.shift.counted import Counted
+from limen.shift.counter import counter
+from limen.shift.labels import LabelSpace, label_space
+from limen.shift.lite import lite0, lite0_pixels
+from limen.shift.lite_pair import lite_pair
+from limen.shift.manifest import read_manifest
+from limen.shift.models.classifier import Classifier
+from limen.shift.models.embeddings import Embeddings
+from limen.shift.photos import Photos, read_photos
+
+_SIDE, _SHOWN = 128, 4
+
+
+def photos(source: str, labels: Path | None) -> tuple[Photos, list[str] | None]:
+    """The photos of both groups, and the names of the model's columns where they are given.
+
+    Raises:
+        UsageError: They cannot be read, or a class lacks a group.
+    """
+    names = None if labels is None else read_names(labels)
+    held = read_manifest(source) if Path(source).is_file() else read_photos(source, names=names)
+    return held, names
+
+
+def model(told: str, names: list[str] | None, *, option: str = "--model") -> Any:
+    """The model of that name or file.
+
+    Raises:
+        UsageError: It is none of those known.
+    """
+    if told == "lite0":
+        return Classifier(lite0(), preprocess=lite0_pixels, name="EfficientNet-Lite0")
+    if told == "lite-pair":
+        if names is None:
+            raise UsageError(f"{option} lite-pair needs --labels, the names of the 1,000 classes")
+        return lite_pair(names).zero_shot(names)
+    path = Path(told)
+    if path.suffix in (".npz", ".safetensors") and path.is_file():
+        return Embeddings.read(path)
+    raise UsageError(
+        f"{option} {told!r} must be lite0, lite-pair, or saved embeddings (.npz, .safetensors); "
+        "any other model goes through limen.shift.counter in Python"
+    )
+
+
+def candidates(reference: str | None, held: Photos, *, size: int) -> LabelSpace | None:
+    """The likest names of each class by a reference pair's saved embeddings; None without one.
+
+    Raises:
+        UsageError: The file is no such thing, or holds fewer names.
+    """
+    if reference is None:
+        return None
+    return label_space(Embeddings.read(reference), held, size=size)
+
+
+def count(
+    first: Any,
+    second: Any | None,
+    held: Photos,
+    *,
+    names: list[str] | None,
+    space: LabelSpace | None,
+    source: str,
+    seed: int,
+    into: PageFolder | None,
+    as_json: bool,
+) -> None:
+    """Count one model or two, print what was found, write the page."""
+    found = [
+        counter(one, held, labels=names, candidates=space, seed=seed)
+        for one in (first, second) if one is not None
+    ]  # fmt: skip
+    tables = [table for one in found for table in (one.overall, one.table)]
+    if len(found) > 1:
+        tables.insert(0, compare(*found, seed=seed).table)
+    for one in found:
+        say(one.answer)
+    if as_json:
+        print(json.dumps([one.to_dict() for one in found], indent=2, default=np.ndarray.tolist))
+    else:
+        print("\n\n".join(table.to_text() for table in tables))
+    if into is not None:
+        records = [*_placed(found), *tables, *_examples(found[0], held)]
+        facts = Facts({"photos": source, "count": len(held), "seed": seed, **origin()},
+                      title="How to do it again")  # fmt: skip
+        into.write(
+            Page("The animal, or its background?", found[0].answer, [*records, facts],
+                 subtitle=f"{len(found[0].classes)} classes, {found[0].space}")
+        )  # fmt: skip
+
+
+def _placed(found: list[Counted]) -> list[Any]:
+    """The models among the published ones, where these are comparable."""
+    try:
+        placed = [one.placed() for one in found]
+    except UsageError as wrong:
+        say(f"not placed beside published models: {wrong}")
+        return []
+    mine = {one.name: (one.common, one.counter) for one in found}
+    lines = placed[0].lines
+    return [lines[family].record(mine, title=f"Beside {family}") for family in lines]
+
+
+def _examples(found: Counted, held: Photos) -> list[Gallery]:
+    """For the classes that fall most, a photo of either group."""
+    items = []
+    for place in np.argsort(-found.drops, kind="stable")[:_SHOWN]:
+        for group in (0, 1):
+            rows = np.flatnonzero((held.labels == found.classes[place]) & (held.group == group))
+            right = np.asarray(found.predicted)[rows] == found.classes[place]
+            row = int(rows[np.argmax(right == (group == 0))])  # common and known, counter and not
+            pixels = _small(str(held.paths[row]))
+            if pixels is not None:
+                behind = held.background[row] or found.groups[group]
+                items.append(Picture(pixels, f"{found.names[place]}, {behind}"))
+    return [Gallery(items, title="Where accuracy falls most")] if items else []
+
+
+def _small(path: str) -> np.ndarray | None:
+    """A small copy of a photo; None where it is not at hand, as with saved embeddings."""
+    from PIL import Image
+
+    if not Path(path).is_file():
+        return None
+    with Image.open(path) as photo:
+        photo.thumbnail((_SIDE, _SIDE))
+        return np.asarray(photo.convert("RGB"), dtype=np.uint8)
