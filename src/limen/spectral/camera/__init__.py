@@ -1,0 +1,1 @@
+"""The camera: encoding matrix, mosaic, noise, digitisation, calibration."""
