@@ -1,0 +1,1 @@
+"""Encoding as fast as memory is read: the tiled layout, integers exactly, floats by torch."""
