@@ -12,7 +12,7 @@ from limen.spectral.codec.statistics import SpectralPrior
 
 
 class LMMSE:
-    """x = mu + C_x A^T (A C_x A^T + C_n)^-1 (s - A mu): least mean squared error of all affine maps.
+    """x = mu + C_x A^T (A C_x A^T + C_n)^-1 (s - A mu): the least squared error of affine maps.
 
     Needs the mean and covariance of spectra and the noise of the channels, nothing to train; for
     Gaussian statistics no decoder at all is better. 2 k B operations a pixel.
