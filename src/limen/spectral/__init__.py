@@ -11,12 +11,14 @@ if TYPE_CHECKING:
     from limen.spectral.camera.counts import Counts
     from limen.spectral.camera.exposure import Exposure
     from limen.spectral.camera.matrix import encoding_matrix
+    from limen.spectral.camera.measured import MeasuredFilters
     from limen.spectral.camera.mosaic import Mosaic
     from limen.spectral.camera.noise import Noise
     from limen.spectral.codec.codec import Codec
     from limen.spectral.codec.lmmse import LMMSE
     from limen.spectral.codec.mlp import PixelMLP
     from limen.spectral.codec.network import Network
+    from limen.spectral.codec.split import halves
     from limen.spectral.codec.statistics import SpectralPrior, channel_noise
     from limen.spectral.codec.transformer import SpectralTransformer
     from limen.spectral.codec.unet import UNet
@@ -38,6 +40,7 @@ __all__ = [  # noqa: RUF022  in plain order
     "Device",
     "Exposure",
     "LMMSE",
+    "MeasuredFilters",
     "Mosaic",
     "Network",
     "Noise",
@@ -57,6 +60,7 @@ __all__ = [  # noqa: RUF022  in plain order
     "encode_floats",
     "encode_integers",
     "encoding_matrix",
+    "halves",
     "predicted_error",
     "quantised",
     "rates",
