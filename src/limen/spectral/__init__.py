@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from limen.spectral.encode.integers import encode_exactly, encode_integers, quantised
     from limen.spectral.encode.tiles import Tiles
     from limen.spectral.end_to_end import soft_capture, train_end_to_end
+    from limen.spectral.optics.curves import FreeForm, Gaussians, Lorentzians
+    from limen.spectral.optics.materials import Material
+    from limen.spectral.optics.stack import StackPower, stack_power
+    from limen.spectral.optics.thin_film import ThinFilm
     from limen.spectral.rates import Device, Rates, devices, rates
     from limen.spectral.wavelengths import Wavelengths
 
@@ -39,7 +43,11 @@ __all__ = [  # noqa: RUF022  in plain order
     "Designed",
     "Device",
     "Exposure",
+    "FreeForm",
+    "Gaussians",
     "LMMSE",
+    "Lorentzians",
+    "Material",
     "MeasuredFilters",
     "Mosaic",
     "Network",
@@ -48,6 +56,8 @@ __all__ = [  # noqa: RUF022  in plain order
     "Rates",
     "SpectralPrior",
     "SpectralTransformer",
+    "StackPower",
+    "ThinFilm",
     "Tiles",
     "UNet",
     "Wavelengths",
@@ -66,6 +76,7 @@ __all__ = [  # noqa: RUF022  in plain order
     "rates",
     "recover_response",
     "soft_capture",
+    "stack_power",
     "train_end_to_end",
 ]
 __getattr__, __dir__ = lazy(__name__, __file__)
