@@ -91,8 +91,8 @@ def see(model: nn.Module, inputs: Tensor | Mapping[str, Any], *, head: str | Non
     are that token's.
 
     Args:
-        model: Any classifier; it may return logits, something with `.logits`, or a tuple or dict
-            that has them first or by that name.
+        model: Any classifier; it may return logits, an object or dict that holds them by that
+            name, or a tuple that has them first.
         inputs: A batch, or a dict of keyword arguments.
         head: As for `head_of`.
 

@@ -22,7 +22,7 @@ def demo(
     quick: Annotated[bool, typer.Option(help="A shorter run, for checking the house.")] = False,
     seed: Annotated[int, typer.Option(help="Decides every random number.")] = 0,
 ) -> None:
-    """Show what limen does on real data, in a few minutes; makes a page."""
+    """Show what limen does on real data, on one page."""
     chosen = domains or list(DOMAINS)
     for domain in chosen:
         if domain not in DOMAINS:

@@ -18,7 +18,7 @@ class Bridge:
     For class prototypes p_c (mean features, or a classifier's weight rows) and text embeddings
     t_c, both less their means over the classes, W minimises
 
-        sum_c |W' p_c - t_c|^2 + decay m |W|^2,    m the mean squared length of the p_c.
+        sum_c norm(W' p_c - t_c)^2 + decay m norm(W)^2,    m the mean squared length of the p_c.
 
     A photo x has logits `cos(W' (x - mean p), t - mean t)` for any texts t, also of classes that
     were never fitted. The mean text is taken away on both sides: what all class names share says

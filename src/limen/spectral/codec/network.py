@@ -27,7 +27,7 @@ class Network:
         batch: Crops a step, at least 1.
         patch: Side of a crop in super-pixels, at least 1; larger frames are cropped at random.
         lr: Rate at the start, above 0.
-        loss: "mse", or "mrae" as published for MST++, the mean of |x - y| / max(x, floor).
+        loss: "mse", or "mrae" as published for MST++, the mean of abs(x - y) / max(x, floor).
         floor: Where mrae stops dividing by smaller truths: without it dark pixels rule the loss.
 
     Raises:
