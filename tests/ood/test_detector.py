@@ -14,6 +14,7 @@ from limen.bank import FeatureBank, Outputs
 from limen.ood.detector import Detector
 from limen.ood.scores.ash import ASH
 from limen.ood.scores.energy import energy
+from limen.ood.scores.extra_class import extra_class
 from limen.ood.scores.knn import KNN
 from limen.ood.scores.mahalanobis import Mahalanobis
 from limen.ood.scores.max_logit import max_logit
@@ -192,3 +193,11 @@ def test_a_score_of_the_last_layer_alone_needs_no_training_rows(score):
     found = Detector(net, score=score).fit(given, alpha=0.1)
     whole = Detector(net, score=score).fit(given, alpha=0.1, train=bank)
     assert np.array_equal(found(given).scores, whole(given).scores)
+
+
+def test_classes_of_an_extra_class_detector_are_the_known_ones() -> None:
+    logits = torch.randn(400, 3, generator=torch_stream(0, "extra"))
+    found = Detector(score=extra_class).fit(Outputs(logits=logits), 0.1, per_class=True)
+    assert set(found.threshold.by_class) == {0, 1}
+    flags = found(Outputs(logits=logits)).flags
+    assert 0.05 < flags.mean() <= 0.1

@@ -10,6 +10,7 @@ from limen.measure import auroc, fpr_at_tpr
 from limen.ood.compare import compare
 from limen.ood.judge import judge
 from limen.ood.scores.energy import energy
+from limen.ood.scores.extra_class import extra_class
 from limen.ood.scores.knn import KNN
 from limen.ood.scores.msp import msp
 from limen.report import Table
@@ -31,6 +32,25 @@ def bank(**more: Outputs) -> FeatureBank:
 
 def judged(**more: object):
     return judge(bank(), outliers=["near", "far"], scores=[msp, energy], **more)
+
+
+def test_beside_the_extra_class_other_scores_see_the_known_classes_alone() -> None:
+    plain, wide = bank(), {}
+    for name in plain.names:
+        one = plain[name]
+        more = np.column_stack([one.logits, one.features.sum(axis=1)])
+        wide[name] = Outputs(logits=more, features=one.features, labels=one.labels)
+    head = np.vstack([np.eye(3), np.ones((1, 3))])
+    extra = FeatureBank.of(wide, weight=head, bias=np.zeros(4))
+    asked = {"outliers": ["near", "far"], "scores": [msp, energy, extra_class]}
+    found = judge(extra, **asked)
+    known = judge(plain, outliers=["near", "far"], scores=[msp, energy])
+    for score in ("msp", "energy"):
+        assert np.array_equal(found.inliers[score], known.inliers[score])
+    assert np.array_equal(found.inliers["extra_class"], extra_class(extra["id"].logits))
+    assert max(named.max() for named in found.predicted.values()) < 3
+    with pytest.raises(UsageError, match="extra_classes=3 must leave two known classes"):
+        judge(extra, **asked, extra_classes=3)
 
 
 def test_a_row_holds_the_measures_of_its_scores() -> None:

@@ -34,6 +34,15 @@ def test_the_optimiser_meets_that_rate_at_every_step():
     assert state.optimizer.param_groups[0]["nesterov"]
 
 
+@pytest.mark.parametrize("name", ["DAL", "DOE", "EnergyMargin", "MixOE", "NTOM", "VOS"])
+def test_without_a_weight_an_objective_brings_its_published_one(name):
+    published = {"DAL": 0.5, "DOE": 1, "EnergyMargin": 0.1, "MixOE": 1, "NTOM": 1, "VOS": 0.1}
+    margins = {"m_in": -8.0, "m_out": -1.8} if name == "EnergyMargin" else {}
+    objective = getattr(objectives, name)(**margins)
+    assert Training(objective).factor == published[name]
+    assert Training(objective, weight=0.3).factor == 0.3
+
+
 def test_outlier_exposure_learns_what_cross_entropy_does_not():
     plain, exposed = net(), net()
     train(plain, rows(240), objective=None, steps=40, lr=0.1)

@@ -163,6 +163,44 @@ class FeatureBank:
                     refuse_non_finite(array, what=f"{kind} of set {name!r}")
         return cls(sets, weight=weight, bias=bias, layers=layers)
 
+    def first_classes(self, classes: int) -> "FeatureBank":
+        """The bank of the first classes alone, its arrays shared; for heads with an extra class.
+
+        Args:
+            classes: How many logits, and rows of the last layer, to keep.
+
+        Returns:
+            A bank of the same sets, passes and hashes.
+
+        Raises:
+            UsageError: `classes` is below 1 or above the number of logits.
+
+        Example:
+            >>> bank = FeatureBank.of({"id": Outputs(logits=[[1.0, 0.0, 5.0]])})
+            >>> bank.first_classes(2)["id"].logits.tolist()
+            [[1.0, 0.0]]
+        """
+        widths = [one.logits.shape[1] for one in self._sets.values() if one.logits is not None]
+        if not 1 <= classes <= min(widths, default=classes):
+            raise UsageError(
+                f"classes={classes} must be from 1 to {min(widths)}, the number of logits"
+            )
+        sets = {
+            name: Outputs(
+                logits=None if one.logits is None else one.logits[:, :classes],
+                features=one.features, labels=one.labels, grams=one.grams,
+            )
+            for name, one in self._sets.items()
+        }  # fmt: skip
+        return FeatureBank(
+            sets,
+            weight=None if self.weight is None else self.weight[:classes],
+            bias=None if self.bias is None else self.bias[:classes],
+            layers=self.layers,
+            records=self._records,
+            model=self._model,
+        )
+
     @classmethod
     def open(cls, path: str | Path, *, model: Any = None) -> "FeatureBank":
         """Open a folder that `extract(into=)` wrote; arrays stay on the disk until they are read.

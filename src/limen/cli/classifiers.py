@@ -106,17 +106,14 @@ def asked(model: Classifier, scores: Sequence[Any]) -> Classifier:
     """The classifier with the logits that the scores look at; see `knowing`.
 
     Raises:
-        UsageError: `extra_class` of a model that has none, or beside scores of the known classes.
+        UsageError: `extra_class` of a model that has none.
     """
     extra = [score for score in scores if score is extra_class]
     if not extra:
         return knowing(model)
     if not model.about.extra:
         raise UsageError("has no class for outliers, which extra_class scores; train it with NTOM")
-    if len(extra) < len(scores):
-        raise UsageError("is asked for extra_class and other scores, which look at other logits; "
-                         "ask for it alone")  # fmt: skip
-    return model
+    return model  # `judge` shows the other scores the known classes' logits alone
 
 
 def knowing(model: Classifier) -> Classifier:

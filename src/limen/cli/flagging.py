@@ -168,7 +168,7 @@ def tell(
     else:
         found, raised = detector(rows)
         flags = raised.tolist()
-    named = np.asarray(rows.logits).argmax(axis=1)
+    named = np.asarray(rows.logits)[:, : len(seer.classes) or None].argmax(axis=1)
     for name, value, flag, number in zip(pictures.names, found, flags, named, strict=True):
         known = called(seer.classes, number)
         told = {"name": name, "score": float(value), "flagged": flag, "class": known}

@@ -97,7 +97,8 @@ def look(model: Classifier, rows: HeldOut) -> Look:
     if rows.strange is not None:
         sets[STRANGE] = torch.from_numpy(rows.strange.inputs)
     bank = FeatureBank.extract(asked(model, [rows.score]), sets)
-    right = np.asarray(bank[KNOWN].logits).argmax(1) == rows.known.labels
+    logits = np.asarray(bank[KNOWN].logits)[:, : len(model.about.classes)]
+    right = logits.argmax(1) == rows.known.labels
     interval = bootstrap(right.astype(np.float64), seed=rows.seed)
     accuracy = measured(float(right.mean()), interval)
     if rows.strange is None:

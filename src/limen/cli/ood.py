@@ -54,7 +54,7 @@ def train(
         typer.Option(help="Loss on the outliers: DOE, 'DAL(radius=0.1)', 'ATOL(width=32)', none."),
     ] = "OutlierExposure",
     weight: Annotated[
-        float | None, typer.Option(help="Factor of the objective's loss [0.5].")
+        float | None, typer.Option(help="Factor of the objective's loss [as published].")
     ] = None,
     steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 1000,
     lr: Annotated[

@@ -81,7 +81,7 @@ def plan(
     augment = Augment(padding=size // 8 if crop is None else crop, flip=flip, **_AS_IT_IS)
     training = Training(
         objective=None if isinstance(asked, FromPixels) else asked,
-        weight=0.5 if weight is None else weight,
+        weight=getattr(asked, "weight", 0.5) if weight is None else weight,
         augment=augment,
         **settings,
     )

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from inspect import isfunction, signature
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -90,6 +90,7 @@ class FromPixels:
         settings: Settings of `ATOL`.
     """
 
+    weight: ClassVar[float] = ATOL.weight
     width: int = 32
     latents: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)

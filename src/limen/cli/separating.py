@@ -230,11 +230,13 @@ def _page(
     compared: Table | None,
     facts: Facts,
 ) -> Page:
-    best = {where: max(one.rows, key=_rank) for where, one in found.items()}
+    told = {where: _first(one) for where, one in found.items()}
     said = "; ".join(
-        f"{where if len(found) > 1 else 'the highest AUROC'} {row[2]} with {row[0]}"
-        for where, row in best.items()
+        f"{f'{where}, ' if len(found) > 1 else ''}AUROC {row[2]} by {row[0]}"
+        for where, row in told.items()
     )
+    if len(asked.scores) > 1:
+        said += f". {next(iter(told.values()))[0]} was asked for first; no score was picked by this"
     of = "all outliers" if len(asked.outliers) > 1 else asked.outliers[0]
     records: list[Any] = (
         next(iter(parts.values()))
@@ -250,9 +252,11 @@ def _page(
     )
 
 
-def _rank(row: Sequence[Any]) -> tuple[bool, float]:
-    """By AUROC, over all outliers where there are several sets."""
-    return row[1] == "all", float(row[2].value)
+def _first(judged: Judged) -> Sequence[Any]:
+    """The row of the score asked for first, over all outliers where there are several sets."""
+    name = next(iter(judged.inliers))
+    rows = [row for row in judged.rows if row[0] == name]
+    return next((row for row in rows if row[1] == "all"), rows[0])
 
 
 def _counts(found: Mapping[str, Judged]) -> Mapping[str, Any]:

@@ -20,6 +20,7 @@ from limen.ood.adapt import AdaptiveThreshold
 from limen.ood.exported import export
 from limen.ood.levels import Levels
 from limen.ood.scores.energy import energy
+from limen.ood.scores.extra_class import extra_class
 from limen.ood.scores.protocol import fits, fitted, learns, name_of, scored
 from limen.ood.stored import pack, unpack
 
@@ -110,8 +111,8 @@ class Detector:
             self.score = self._fitted(train)
         outputs = self._outputs(calibration)
         found = self._scored(outputs)
-        classes = _predicted(outputs) if per_class else None
-        of = 0 if outputs.logits is None else outputs.logits.shape[1]
+        classes = self._predicted(outputs) if per_class else None
+        of = 0 if outputs.logits is None else outputs.logits.shape[1] - self._extra
         self.threshold = Levels.fit(found, alpha, classes=classes, of=of, fallback=fallback)
         self.calibration = found
         return self
@@ -131,7 +132,7 @@ class Detector:
         threshold = self._ready()
         outputs = self._outputs(inputs)
         found = self._scored(outputs)
-        classes = _predicted(outputs) if threshold.by_class else None
+        classes = self._predicted(outputs) if threshold.by_class else None
         return Detection(found, threshold.flag(found, classes))
 
     def live(self, gamma: float = 0.005) -> AdaptiveThreshold:
@@ -280,8 +281,15 @@ class Detector:
         self._ready()
         return np.asarray(self.calibration)
 
+    @property
+    def _extra(self) -> int:
+        """Logits that stand for no class."""
+        return int(self.score is extra_class)
 
-def _predicted(outputs: Outputs) -> np.ndarray:
-    if outputs.logits is None:
-        raise UsageError("per_class needs logits, to know the predicted class; the rows have none")
-    return np.asarray(outputs.logits.argmax(axis=1))
+    def _predicted(self, outputs: Outputs) -> np.ndarray:
+        if outputs.logits is None:
+            raise UsageError(
+                "per_class needs logits, to know the predicted class; the rows have none"
+            )
+        known = outputs.logits[:, : outputs.logits.shape[1] - self._extra]
+        return np.asarray(known.argmax(axis=1))

@@ -9,6 +9,7 @@ from limen._core.errors import UsageError, nearest
 from limen.bank.bank import FeatureBank
 from limen.measure._numbers import flat
 from limen.ood.judged import Judged
+from limen.ood.scores.extra_class import extra_class
 from limen.ood.scores.msp import msp
 from limen.ood.scores.protocol import fits, fitted, learns, name_of, scored
 from limen.ood.scores.sharing import sharing
@@ -25,6 +26,7 @@ def judge(
     level: float = 0.95,
     tpr: float = 0.95,
     seed: int = 0,
+    extra_classes: int | None = None,
 ) -> Judged:
     """How well scores separate inliers from outliers, from arrays alone; higher AUROC is better.
 
@@ -43,6 +45,8 @@ def judge(
         level: Nominal coverage of the intervals, between 0 and 1.
         tpr: Share of the positive side to keep, above 0 and at most 1.
         seed: Of the bootstrap.
+        extra_classes: Logits behind those of the known classes, as `NTOM` trains one; only the
+            score `extra_class` looks at them. None means 1 where that score is asked for, else 0.
 
     Returns:
         The table, with `tradeoffs`, and two more beside it: see `Judged`.
@@ -50,7 +54,8 @@ def judge(
     Raises:
         UsageError: A set that is not in the bank, that is inlier and outlier at once, or with
             fewer than two rows; inliers of one class or with labels outside 0..C-1; two scores of
-            one name; scores that are NaN; an array that a score needs is missing.
+            one name; scores that are NaN; an array that a score needs is missing; as many extra
+            classes as logits.
 
     Example:
         >>> from limen.bank import Outputs
@@ -63,6 +68,7 @@ def judge(
     names = _names(scores)
     groups = dict(groups or {})
     _refuse_sets(bank, inliers=inliers, outliers=outliers, groups=groups)
+    whole, bank = bank, _known(bank, scores, extra_classes)
     labels = _labels(bank, inliers)
     logits = _logits(bank, inliers)
     found_in: dict[str, np.ndarray] = {}
@@ -70,8 +76,9 @@ def judge(
     with sharing():  # moments of the training set are counted once
         fit = [_ready(score, bank, train) for score in scores]
     for name, ready in zip(names, fit, strict=True):
-        found_in[name] = flat(f"{name} of set {inliers!r}", scored(ready, bank[inliers]))
-        sets = {one: flat(f"{name} of set {one!r}", scored(ready, bank[one])) for one in outliers}
+        seen = whole if ready is extra_class else bank
+        found_in[name] = flat(f"{name} of set {inliers!r}", scored(ready, seen[inliers]))
+        sets = {one: flat(f"{name} of set {one!r}", scored(ready, seen[one])) for one in outliers}
         pooled = groups | ({"all": list(outliers)} if len(outliers) > 1 else {})
         found_out[name] = sets | {
             group: np.concatenate([sets[one] for one in members])
@@ -95,6 +102,25 @@ def judge(
         ),
         seed=seed,
     )
+
+
+def _known(bank: FeatureBank, scores: Sequence[Any], extra: int | None) -> FeatureBank:
+    """The bank without the logits that stand for no class.
+
+    Raises:
+        UsageError: Fewer than two known classes are left.
+    """
+    asked = any(score is extra_class for score in scores)
+    extra = int(asked) if extra is None else extra
+    if not extra:
+        return bank
+    columns = next(one.logits.shape[1] for one in map(bank.__getitem__, bank.names)
+                   if one.logits is not None)  # fmt: skip
+    if not 0 <= extra <= columns - 2:
+        raise UsageError(
+            f"extra_classes={extra} must leave two known classes or more of {columns} logits"
+        )
+    return bank.first_classes(columns - extra)
 
 
 def _ready(score: Any, bank: FeatureBank, train: str) -> Any:

@@ -47,7 +47,9 @@ class Objective(Protocol):
     - `counts: ClassVar[str]`: which rows its mean runs over, "outliers" (as when absent) or
       "inliers"; and `additive: ClassVar[bool]`, False when it is no mean over rows;
     - `extra_classes: ClassVar[int]`: how many logits stand behind the known classes'; 0 if absent;
-    - `begin(model) -> dict`: a state of tensors and numbers, changed in place as `view.state`.
+    - `begin(model) -> dict`: a state of tensors and numbers, changed in place as `view.state`;
+      under "epoch" the step puts the number of batches in an epoch, where it is known;
+    - `weight: ClassVar[float]`: what `Training` weighs its loss by, where nothing else is asked.
 
     A loss called "inlier" replaces the step's cross-entropy.
 
@@ -143,6 +145,8 @@ class Step:
                     f"{labels[0].item()}"
                 )
         self._count, self._state = 0, self._begun(model)
+        if "epoch" in self._state:
+            self._state["epoch"] = getattr(batches, "epoch", None) or self._state["epoch"]
 
     def __call__(self, model: nn.Module, batch: PairedRows) -> dict[str, Loss]:
         """Named losses of one batch.

@@ -37,7 +37,8 @@ class Training:
 
     Args:
         objective: What to learn from outliers; None trains on the inliers alone.
-        weight: Of the loss "outlier"; the inliers' cross-entropy has 1.
+        weight: Of the loss "outlier"; the inliers' cross-entropy has 1. None takes the
+            objective's own `weight`, the published one.
         steps: Optimiser steps.
         lr: First learning rate.
         momentum: Nesterov momentum, 0 to below 1.
@@ -64,7 +65,7 @@ class Training:
     """
 
     objective: Objective | None = field(default_factory=OutlierExposure)
-    weight: float = 0.5
+    weight: float | None = None
     steps: int = 1000
     lr: float = 0.01
     momentum: float = 0.9
@@ -83,13 +84,18 @@ class Training:
             raise UsageError(f"steps={self.steps} must be at least 1")
         if not 0 < self.lr < float("inf") or not 0 <= self.momentum < 1:
             raise UsageError(f"lr={self.lr} must be positive, momentum={self.momentum} in 0 to 1")
-        if not (0 <= self.weight < float("inf") and 0 <= self.weight_decay < 1):
+        if not (0 <= self.factor < float("inf") and 0 <= self.weight_decay < 1):
             raise UsageError(
                 f"weight={self.weight} and weight_decay={self.weight_decay} must not be negative; "
                 "decay stays below 1"
             )
         self.step()
         Loop(clip=self.clip, save_every=self.save_every)
+
+    @property
+    def factor(self) -> float:
+        """What the loss "outlier" is weighed by."""
+        return getattr(self.objective, "weight", 0.5) if self.weight is None else self.weight
 
     def rate(self, step: int) -> float:
         """The learning rate of a step.
@@ -148,7 +154,7 @@ class Training:
             augment=self.augment, seed=self.seed,
         )  # fmt: skip
         schedule = partial(LambdaLR, lr_lambda=lambda step: self.rate(step) / self.lr)
-        weights = {} if self.objective is None else {"outlier": self.weight}
+        weights = {} if self.objective is None else {"outlier": self.factor}
         with seeded(net, seed_for(self.seed, "training", ranks.rank())):
             return fit(
                 net,
@@ -170,7 +176,7 @@ def train(
     objective: Objective | None,
     steps: int,
     lr: float,
-    weight: float = 0.5,
+    weight: float | None = None,
     bn: str = "joint",
     seed: int = 0,
     into: str | Path | None = None,
@@ -184,7 +190,7 @@ def train(
         objective: What to learn from outliers; None trains on the inliers alone.
         steps: Optimiser steps.
         lr: First learning rate of the cosine.
-        weight: Of the loss "outlier".
+        weight: Of the loss "outlier"; None takes the objective's own, the published one.
         bn: The batch-norm rule of `Step`.
         seed: Decides every random number.
         into: Folder for checkpoints; the same call continues there.

@@ -14,6 +14,7 @@ from limen._core.streams import torch_stream
 from limen.bank.network import Seen
 from limen.ood.objectives.atol import ATOL
 from limen.ood.objectives.losses import oe, supcon
+from limen.ood.pairs import pairs
 from limen.ood.seen import View
 from limen.ood.step import PairedRows, Step
 from limen.ood.synth.gan import Generator
@@ -86,6 +87,29 @@ def test_the_released_alignment_prefers_domains_apart_and_the_shared_one_togethe
     shifted = torch.cat([labels[:3], labels[3:] - 3])
     assert supcon(together, labels) < supcon(apart, labels)
     assert supcon(together, shifted) >= supcon(apart, shifted)
+
+
+def test_official_mode_brings_the_released_labels_smoothing_and_redraws():
+    seen, official = view(net(norm="layer")), atol(mode="official")
+    apart = atol(label_mode="official", smoothing=0.5)
+    assert official(seen)["align"] == apart(seen)["align"]
+    assert official(seen)["inlier"] == apart(seen)["inlier"]
+    assert official(seen)["align"] != atol()(seen)["align"]
+    assert atol(mode="official", label_mode="off").labelling == "off"
+
+
+@pytest.mark.parametrize(("mode", "redrawn"), [("aligned", {0, 1, 2, 3}), ("official", {0, 2})])
+def test_official_mode_draws_outliers_once_an_epoch_and_the_default_each_batch(mode, redrawn):
+    rows, labels = alone().inputs[:8], torch.arange(8) % CLASSES
+    batches, step = pairs((rows, labels), batch=4), Step(atol(mode=mode, inliers=False), seed=3)
+    model = net(norm="layer")
+    step.prepare(model, batches)
+    made: list[torch.Tensor] = []
+    model.register_forward_hook(lambda _, given, __: made.append(given[0][4:].clone()))
+    for number in range(4):
+        step(model, batches[number])
+    new = {n for n in range(4) if n == 0 or not torch.equal(made[n], made[n - 1])}
+    assert new == redrawn
 
 
 def test_inliers_share_one_mean_of_real_and_auxiliary_rows():

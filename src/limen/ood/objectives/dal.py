@@ -83,6 +83,7 @@ class DAL:
     beta: float = 0.01
     gamma0: float = 0.01
     gamma_max: float = 10.0
+    weight: ClassVar[float] = 0.5
     forwards: ClassVar[str] = "both"
 
     def __post_init__(self) -> None:

@@ -92,6 +92,7 @@ class DOE:
     warmup: int = 0
     clean: bool = False
     layers: str | None = None
+    weight: ClassVar[float] = 1.0
     forwards: ClassVar[str] = "joint"
 
     def __post_init__(self) -> None:

@@ -40,6 +40,7 @@ class EnergyMargin:
 
     m_in: float = -23.0
     m_out: float = -5.0
+    weight: ClassVar[float] = 0.1
     forwards: ClassVar[str] = "both"
 
     def __post_init__(self) -> None:

@@ -43,6 +43,7 @@ class MixOE:
 
     alpha: float = 1.0
     how: str = "mixup"
+    weight: ClassVar[float] = 1.0
     forwards: ClassVar[str] = "inliers"
     counts: ClassVar[str] = "inliers"
 

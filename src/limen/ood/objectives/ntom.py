@@ -46,6 +46,7 @@ class NTOM:
 
     quantile: float = 0.125
     keep: float = 0.25
+    weight: ClassVar[float] = 1.0
     extra_classes: ClassVar[int] = 1
     additive: ClassVar[bool] = False
 

@@ -1,6 +1,7 @@
 """Outlier exposure: be unsure of outliers."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from limen.ood.objectives.losses import oe
 from limen.ood.seen import View
@@ -22,6 +23,8 @@ class OutlierExposure:
         >>> OutlierExposure()
         OutlierExposure()
     """
+
+    weight: ClassVar[float] = 0.5
 
     def __call__(self, view: View) -> dict[str, Loss]:
         """The loss of the batch's outliers.

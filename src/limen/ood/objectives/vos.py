@@ -62,6 +62,7 @@ class VOS:
     ridge: float = 1e-4
     rate: float = 0.1
     start: int = 0
+    weight: ClassVar[float] = 0.1
     forwards: ClassVar[str] = "inliers"
     counts: ClassVar[str] = "inliers"
     additive: ClassVar[bool] = False
