@@ -72,17 +72,28 @@ def require_classes(images: Images, *, option: str) -> None:
     """
     if images.labels is None:
         raise UsageError(f"{option} must hold one folder for each class, or labels; it has none")
+    _present(images, option=option)
     counts = np.bincount(images.labels, minlength=len(images.classes))
-    if (counts > 0).sum() < 2:
-        raise UsageError(
-            f"{option} must hold two classes or more; all {len(images)} pictures are of "
-            f"{images.classes[int(counts.argmax())]!r}"
-        )
     if not counts.all():
         raise UsageError(
             f"{option} must hold pictures of every class, 0 to {len(images.classes) - 1}; class "
             f"{images.classes[int(counts.argmin())]!r} has none"
         )
+
+
+def _present(images: Images, *, option: str) -> list[str]:
+    """The classes that there are pictures of.
+
+    Raises:
+        UsageError: One class alone.
+    """
+    present = [images.classes[i] for i in np.unique(np.asarray(images.labels))]
+    if len(present) < 2:
+        raise UsageError(
+            f"{option} must hold two classes or more; all {len(images)} pictures are of "
+            f"{present[0]!r}"
+        )
+    return present
 
 
 def renumbered(images: Images, classes: Sequence[str], *, option: str) -> Images:
@@ -93,12 +104,7 @@ def renumbered(images: Images, classes: Sequence[str], *, option: str) -> Images
     """
     if images.labels is None:
         raise UsageError(f"{option} must hold one folder for each class, or labels; it has none")
-    present = [images.classes[i] for i in np.unique(images.labels)]
-    if len(present) < 2:
-        raise UsageError(
-            f"{option} must hold two classes or more; all {len(images)} pictures are of "
-            f"{present[0]!r}"
-        )
+    present = _present(images, option=option)
     if not classes:
         return images
     odd = next((name for name in present if name not in classes), None)

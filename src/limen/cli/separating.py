@@ -13,6 +13,7 @@ from limen.cli.classifiers import Seer, load
 from limen.cli.pages import PageFolder
 from limen.cli.pictures import Reading, bare, described, renumbered, sets
 from limen.cli.separating_records import called, curves, hardest
+from limen.measure._numbers import share_of
 from limen.measure.separation import roc
 from limen.ood.compare import compare
 from limen.ood.data import Images, require_apart
@@ -199,7 +200,7 @@ def _roc(judged: Judged, group: str) -> Any:
 def _spread(judged: Judged, score: str) -> Histogram:
     """The score's values on the inliers and on each set, and where 95 % of inliers end."""
     values = np.sort(judged.inliers[score])
-    kept = max(1, int(np.ceil((judged.tpr - 1e-9) * len(values))))
+    kept = share_of(len(values), judged.tpr)
     sides = {INLIERS: values, **{name: judged.outliers[score][name] for name in judged.predicted}}
     return Histogram.of(
         sides,

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from math import ceil
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -21,6 +22,11 @@ class HoldsArray(Protocol):
 
 
 Numbers: TypeAlias = HoldsArray | Sequence[Any] | float
+
+
+def share_of(count: int, share: float) -> int:
+    """How many of `count` values make up `share` of them, one at least."""
+    return max(1, ceil((share - TOLERANCE) * count))
 
 
 def is_tensor(values: object) -> bool:

@@ -1,11 +1,9 @@
 """How well scores separate outliers from inliers. Higher score = more outlying, ties exact."""
 
-import math
-
 import numpy as np
 
 from limen._core.errors import UsageError
-from limen.measure._numbers import TOLERANCE, Numbers, flat
+from limen.measure._numbers import Numbers, flat, share_of
 from limen.measure.tradeoff import Tradeoff
 
 
@@ -116,7 +114,7 @@ def fpr_at_tpr(
     if not 0 < tpr <= 1:
         raise UsageError(f"tpr must be above 0 and at most 1, got {tpr}")
     negatives, positives = _sides(inlier_scores, outlier_scores, positive)
-    kept = max(1, math.ceil((tpr - TOLERANCE) * len(positives)))
+    kept = share_of(len(positives), tpr)
     level = np.partition(positives, len(positives) - kept)[len(positives) - kept]
     return float(np.count_nonzero(negatives >= level) / len(negatives))
 

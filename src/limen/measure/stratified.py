@@ -1,13 +1,11 @@
 """Intervals for FPR at TPR and AUPR: inliers and outliers are two samples, each drawn anew."""
 
-from math import ceil
-
 import numpy as np
 from scipy.special import expit, logit, ndtri
 
 from limen._core.errors import UsageError
 from limen._core.streams import numpy_stream
-from limen.measure._numbers import TOLERANCE, Numbers
+from limen.measure._numbers import Numbers, share_of
 from limen.measure.interval import Interval
 from limen.measure.separation import _sides, aupr, fpr_at_tpr
 
@@ -57,7 +55,7 @@ def fpr_interval(
     negatives, positives = _sides(inlier_scores, outlier_scores, positive)
     stream = numpy_stream(seed, "fpr at tpr")
     n = len(positives)
-    rank = n - max(1, ceil((tpr - TOLERANCE) * n))  # of the threshold, from 0, smallest first
+    rank = n - share_of(n, tpr)  # of the threshold, from 0, smallest first
     place = np.ceil(n * stream.beta(rank + 1, n - rank, size=resamples)).astype(np.int64)
     levels = np.sort(positives)[np.clip(place, 1, n) - 1]
     m = len(negatives)

@@ -8,6 +8,7 @@ from itertools import combinations
 import numpy as np
 from jaxtyping import Bool, Float, Int64
 
+from limen.measure._numbers import share_of
 from limen.measure.delong import delong, delong_paired, holm
 from limen.measure.interval import Interval
 from limen.measure.oscr import oscr
@@ -129,7 +130,7 @@ class Judged(Table):
         rows: list[list[Cell]] = []
         everything = np.concatenate(list(self.predicted.values()))
         for name, scores in self.inliers.items():
-            kept = max(1, int(np.ceil((self.tpr - 1e-9) * len(scores))))
+            kept = share_of(len(scores), self.tpr)
             level = np.partition(scores, kept - 1)[kept - 1]
             passed = np.concatenate([self.outliers[name][one] for one in self.predicted]) <= level
             for one in np.unique(np.concatenate([self.labels, everything])):

@@ -13,7 +13,7 @@ from limen._core.errors import UsageError
 from limen._core.streams import torch_stream
 from limen.ood.augment import Augment
 from limen.ood.seen import Inputs
-from limen.ood.step import PairedRows, count
+from limen.ood.step import PairedRows, count, require_classes
 from limen.train import ranks
 from limen.train.feed import as_batches
 
@@ -308,7 +308,4 @@ def _check_labels(labels: Tensor | None, rows: int) -> None:
             f"{rows} inliers must have as many whole-number labels; got {labels.dtype} of shape "
             f"{tuple(labels.shape)}"
         )
-    if len(labels.unique()) < 2:
-        raise UsageError(
-            f"inliers must be of two classes or more; all {rows} labels are {labels[0].item()}"
-        )
+    require_classes(labels)

@@ -139,11 +139,7 @@ class Step:
         )
         if labels is not None:
             self._check_labels(labels, layer)
-            if len(labels.unique()) < 2:
-                raise UsageError(
-                    f"inliers must be of two classes or more; all {len(labels)} labels are "
-                    f"{labels[0].item()}"
-                )
+            require_classes(labels)
         self._count, self._state = 0, self._begun(model)
         if "epoch" in self._state:
             self._state["epoch"] = getattr(batches, "epoch", None) or self._state["epoch"]
@@ -330,6 +326,22 @@ def count(inputs: Inputs | None) -> int:
     if isinstance(inputs, Mapping):
         return len(next(iter(inputs.values())))
     return 0 if inputs is None else len(inputs)
+
+
+def require_classes(labels: Int[Tensor, " rows"]) -> None:
+    """Refuse labels that are all one.
+
+    Args:
+        labels: Of all inliers.
+
+    Raises:
+        UsageError: One class alone.
+    """
+    if len(labels.unique()) < 2:
+        raise UsageError(
+            f"inliers must be of two classes or more; all {len(labels)} labels are "
+            f"{labels[0].item()}"
+        )
 
 
 def _as_weights(batch: PairedRows, dtype: torch.dtype) -> PairedRows:

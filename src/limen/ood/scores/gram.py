@@ -36,8 +36,9 @@ class Gram(Kept):
 
     Reference:
         C. S. Sastry and S. Oore, "Detecting out-of-distribution examples with Gram matrices",
-        ICML 2020. There the expectation is over part of the test inliers, and here over training
-        rows, so that judging sees the test inliers once.
+        ICML 2020. Departures: the expectation is over training rows that are held out, there over
+        part of the test inliers, so that judging sees the test inliers once; statistics are those
+        of `limen.bank.Grams`.
 
     Example:
         >>> import numpy as np

@@ -79,8 +79,8 @@ class ODIN:
         """
         if not inputs.is_floating_point():
             raise UsageError(
-                f"inputs must be what the network takes, real numbers that can be moved by "
-                f"{self.epsilon}; got {inputs.dtype}, so divide and normalise them first"
+                f"inputs must be real numbers, because ODIN moves them by {self.epsilon}; got "
+                f"{inputs.dtype}: give them as the network's own layers take them, normalised"
             )
         with torch.inference_mode(mode=False), torch.enable_grad():
             tensor("inputs", inputs)

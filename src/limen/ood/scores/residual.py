@@ -25,7 +25,7 @@ class Residual(Kept):
 
     Args:
         dim: Directions of the principal space; by width D: 1000 from D = 1500, 512 from 768, else
-            D / 2.
+            D / 2 (these bounds on D are ours).
 
     Raises:
         UsageError: Not fitted; `dim` not between 1 and D - 1; features not finite.
