@@ -13,8 +13,8 @@ from limen._core.streams import numpy_stream
 from limen.bank.bank import FeatureBank
 from limen.cli.classifiers import asked
 from limen.cli.separating_records import curves, hardest
-from limen.measure.interval import bootstrap
 from limen.measure.separation import roc
+from limen.measure.wilson import wilson
 from limen.ood.data import Images
 from limen.ood.judge import judge
 from limen.ood.judged import Judged, measured
@@ -99,8 +99,7 @@ def look(model: Classifier, rows: HeldOut) -> Look:
     bank = FeatureBank.extract(asked(model, [rows.score]), sets)
     logits = np.asarray(bank[KNOWN].logits)[:, : len(model.about.classes)]
     right = logits.argmax(1) == rows.known.labels
-    interval = bootstrap(right.astype(np.float64), seed=rows.seed)
-    accuracy = measured(float(right.mean()), interval)
+    accuracy = measured(float(right.mean()), wilson(int(right.sum()), len(right)))
     if rows.strange is None:
         return Look(accuracy, None)
     judged = judge(bank, inliers=KNOWN, outliers=[STRANGE], scores=[rows.score], seed=rows.seed)
@@ -126,7 +125,7 @@ def table(looks: Mapping[str, Look], rows: HeldOut) -> Table:
         title="Held-out pictures",
         protocol=f"{len(rows.known)} inliers{told}, kept apart from the training pictures by the "
         f"seed: not a test set. Score: {name_of(rows.score)}. Intervals at 95 %: accuracy "
-        "bootstrap, AUROC DeLong, FPR bootstrap of each side.",
+        "Wilson, AUROC DeLong, FPR bootstrap of each side.",
     )
 
 

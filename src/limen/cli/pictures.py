@@ -37,7 +37,10 @@ class Reading:
         try:
             found = read_images(source, size=size, limit=self.limit, skip_bad=self.skip_bad)
         except UsageError as wrong:
-            raise UsageError(f"{option} {wrong}") from None
+            said = str(wrong)  # "--outliers far" names a set that may be called as its folder is
+            if option.endswith(f" {source}"):
+                said = said.removeprefix(f"{source} ")
+            raise UsageError(f"{option} {said}") from None
         tell_skipped(source, found.skipped)
         return found
 

@@ -237,7 +237,7 @@ def _page(
         for where, row in told.items()
     )
     if len(asked.scores) > 1:
-        said += f". {next(iter(told.values()))[0]} was asked for first; no score was picked by this"
+        said += f". It was asked for first; {len(asked.scores) - 1} more below"
     of = "all outliers" if len(asked.outliers) > 1 else asked.outliers[0]
     records: list[Any] = (
         next(iter(parts.values()))
