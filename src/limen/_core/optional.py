@@ -1,13 +1,15 @@
 """Optional dependencies: imported when needed, and one sentence when absent."""
 
 import importlib
-from types import ModuleType
+from typing import Any
 
 from limen._core.errors import MissingExtraError
 
 
-def require(module: str, *, extra: str) -> ModuleType:
+def require(module: str, *, extra: str) -> Any:
     """Import `module`, or say how to install the extra that brings it.
+
+    What comes is the module, or what it put in its own place, as colour-science does.
 
     Raises:
         MissingExtraError: `module` is not installed.

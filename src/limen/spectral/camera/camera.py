@@ -167,7 +167,7 @@ class Camera:
         self,
         scene: Any,
         *,
-        seed: int,
+        seed: int = 0,
         wavelengths: Any = None,
         origin: tuple[int, int, int] = (0, 0, 0),
     ) -> Counts:
@@ -276,6 +276,8 @@ def light(scene: Any, wavelengths: Any) -> tuple[Any, Any]:
         values = values.detach().cpu().numpy()
     if not hasattr(values, "shape") or len(values.shape) not in (3, 4):
         raise UsageError("scene must be (y, x, band) or (time, y, x, band); give one of them")
+    if len(values.shape) == 3:
+        values = np.asarray(values)  # a cube that was on the disk until now
     if values.shape[-1] != len(found.nm):
         raise UsageError(
             f"scene has {values.shape[-1]} bands and wavelengths {len(found.nm)}; give its own"

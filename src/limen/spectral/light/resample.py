@@ -1,0 +1,72 @@
+"""Spectra on other bands."""
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from limen._core.errors import UsageError
+
+_WIDTH = 2 * np.sqrt(2 * np.log(2))  # full width at half maximum of a Gaussian of deviation 1
+
+
+def resample(
+    values: Float[np.ndarray, "*lead bands"], source: Any, target: Any, *, fwhm: Any = None
+) -> Float[np.ndarray, "*lead others"]:
+    """Values at other bands: straight lines between bands, or a sensor's Gaussian responses.
+
+    With `fwhm`, `x'_j = sum_b w_b g_j(l_b) x_b / sum_b w_b g_j(l_b)` with the source's trapezoid
+    weights w and a Gaussian g_j about band j. Either way a constant stays the same constant.
+    Nothing is extrapolated.
+
+    Args:
+        values: Spectra, bands last.
+        source: Their bands.
+        target: The bands asked for, within the source's.
+        fwhm: Full widths at half maximum in nm, one or one for each band asked for; None
+            interpolates.
+
+    Returns:
+        Spectra of the kind of `values`, bands last.
+
+    Raises:
+        UsageError: Another number of bands, bands beyond the source's, or widths not above 0.
+
+    Example:
+        >>> from limen.spectral.wavelengths import Wavelengths
+        >>> bands = Wavelengths([400.0, 500.0, 600.0])
+        >>> resample(np.array([0.0, 1.0, 2.0]), bands, Wavelengths([450.0, 525.0])).tolist()
+        [0.5, 1.25]
+    """
+    found = np.asarray(values)
+    if not found.ndim or found.shape[-1] != len(source.nm):
+        raise UsageError(
+            f"values must have the source's {len(source.nm)} bands last, got {found.shape}"
+        )
+    matrix = _matrix(source, target, fwhm)
+    kind = found.dtype if found.dtype.kind == "f" else np.dtype(np.float64)
+    return np.asarray(found @ matrix.T.astype(kind))
+
+
+def _matrix(source: Any, target: Any, fwhm: Any) -> np.ndarray:
+    """(target bands, source bands); rows sum to 1.
+
+    Raises:
+        UsageError: Bands beyond the source's, or widths not above 0.
+    """
+    have, want = np.asarray(source.nm), np.asarray(target.nm)
+    if want[0] < have[0] or want[-1] > have[-1]:
+        raise UsageError(
+            f"bands are known from {have[0]:g} to {have[-1]:g} nm and asked for from {want[0]:g} "
+            f"to {want[-1]:g} nm; ask within"
+        )
+    if fwhm is None:
+        return np.stack([np.interp(want, have, row) for row in np.eye(len(have))], axis=1)
+    widths = np.broadcast_to(np.asarray(fwhm, dtype=np.float64), want.shape)
+    if not (widths > 0).all():
+        raise UsageError(f"fwhm must be above 0 nm, got {widths.min():g}")
+    away = (have - want[:, None]) * _WIDTH / widths[:, None]
+    response = source.weights * np.exp(-0.5 * away**2)
+    if not (response.sum(axis=1) > 0).all():
+        raise UsageError("fwhm is too narrow for the source's bands; interpolate, or widen it")
+    return np.asarray(response / response.sum(axis=1, keepdims=True))
