@@ -27,11 +27,28 @@ if TYPE_CHECKING:
     from limen.spectral.encode.integers import encode_exactly, encode_integers, quantised
     from limen.spectral.encode.tiles import Tiles
     from limen.spectral.end_to_end import soft_capture, train_end_to_end
+    from limen.spectral.light.cube import Cube
+    from limen.spectral.light.illuminant import illuminant
+    from limen.spectral.light.read_cube import read_cube
+    from limen.spectral.light.read_material import read_material
+    from limen.spectral.light.resample import resample
+    from limen.spectral.light.spectra import Spectra, read_spectra
+    from limen.spectral.light.write_cube import write_cube
     from limen.spectral.optics.curves import FreeForm, Gaussians, Lorentzians
     from limen.spectral.optics.materials import Material
     from limen.spectral.optics.stack import StackPower, stack_power
     from limen.spectral.optics.thin_film import ThinFilm
     from limen.spectral.rates import Device, Rates, devices, rates
+    from limen.spectral.toy import Fruit, fruit
+    from limen.spectral.video.encoded_detector import EncodedDetector
+    from limen.spectral.video.export_video import export_video
+    from limen.spectral.video.metamers import Metamers, metamers
+    from limen.spectral.video.relit import relit
+    from limen.spectral.video.stream import Stream, StreamFrame, StreamSummary, stream
+    from limen.spectral.video.synthetic_video import synthetic_video
+    from limen.spectral.video.to_rgb import to_rgb
+    from limen.spectral.video.video import Frames, Video
+    from limen.spectral.video.viewer import viewer
     from limen.spectral.wavelengths import Wavelengths
 
 __all__ = [  # noqa: RUF022  in plain order
@@ -40,26 +57,36 @@ __all__ = [  # noqa: RUF022  in plain order
     "Camera",
     "Codec",
     "Counts",
+    "Cube",
     "Designed",
     "Device",
+    "EncodedDetector",
     "Exposure",
+    "Frames",
     "FreeForm",
+    "Fruit",
     "Gaussians",
     "LMMSE",
     "Lorentzians",
     "Material",
     "MeasuredFilters",
+    "Metamers",
     "Mosaic",
     "Network",
     "Noise",
     "PixelMLP",
     "Rates",
+    "Spectra",
     "SpectralPrior",
     "SpectralTransformer",
     "StackPower",
+    "Stream",
+    "StreamFrame",
+    "StreamSummary",
     "ThinFilm",
     "Tiles",
     "UNet",
+    "Video",
     "Wavelengths",
     "bayes_loss",
     "channel_noise",
@@ -70,13 +97,27 @@ __all__ = [  # noqa: RUF022  in plain order
     "encode_floats",
     "encode_integers",
     "encoding_matrix",
+    "export_video",
+    "fruit",
     "halves",
+    "illuminant",
+    "metamers",
     "predicted_error",
     "quantised",
     "rates",
+    "read_cube",
+    "read_material",
+    "read_spectra",
     "recover_response",
+    "relit",
+    "resample",
     "soft_capture",
     "stack_power",
+    "stream",
+    "synthetic_video",
+    "to_rgb",
     "train_end_to_end",
+    "viewer",
+    "write_cube",
 ]
 __getattr__, __dir__ = lazy(__name__, __file__)
