@@ -46,9 +46,9 @@ class FreeForm(nn.Module):
             seed: Of the draw.
             scale: Standard deviation of z.
         """
-        stream = torch_stream(seed, "free-form filters")
-        drawn = torch.randn(channels, bands, generator=stream, dtype=torch.float64)
-        return cls((scale * drawn).numpy())
+        found = cls(np.zeros((channels, bands)))
+        found.redraw_(seed, scale=scale)
+        return found
 
     @property
     def count(self) -> int:
@@ -67,6 +67,18 @@ class FreeForm(nn.Module):
                 f"{len(wavelengths.nm)}; make them for these wavelengths"
             )
         return self.logits.sigmoid()
+
+    @torch.no_grad()
+    def redraw_(self, seed: int, *, scale: float = 1.0) -> None:
+        """Draw the curves at random, as `random` does.
+
+        Args:
+            seed: Of the draw.
+            scale: Standard deviation of z.
+        """
+        stream = torch_stream(seed, "free-form filters")
+        drawn = torch.randn(self.logits.shape, generator=stream, dtype=torch.float64)
+        self.logits.copy_(scale * drawn)
 
     def roughness(self) -> Tensor:
         """Mean squared second difference of the curves over the bands; 0 for straight ones."""
@@ -118,6 +130,19 @@ class _Peaks(nn.Module):
         """Widths stay above 1 nm and heights in [0, 1]."""
         self.widths.clamp_(min=1.0)
         self.heights.clamp_(0.0, 1.0)
+
+    @torch.no_grad()
+    def redraw_(self, seed: int) -> None:
+        """Draw centres evenly over the span they have now, widths from half to twice their mean.
+
+        Args:
+            seed: Of the draw.
+        """
+        stream = torch_stream(seed, "peaks")
+        drawn = torch.rand(2, self.count, generator=stream, dtype=torch.float64)
+        low, high = self.centres.min(), self.centres.max()
+        self.centres.copy_(low + (high - low) * drawn[0].to(low))
+        self.widths.copy_(self.widths.mean() * torch.exp2(2 * drawn[1].to(low) - 1))
 
     def to_dict(self) -> dict[str, Any]:
         """Centres, widths and heights."""

@@ -87,11 +87,8 @@ class ThinFilm(nn.Module):
             seed: Of the draw.
             settings: As for `ThinFilm`.
         """
-        bank = cls(np.zeros((channels, len(materials))), materials, seed=seed, **settings)
-        draw = numpy_stream(seed, "thin films")
-        low, high = bank.limits.T
-        with torch.no_grad():
-            bank.thickness.copy_(torch.as_tensor(draw.uniform(low, high, bank.thickness.shape)))
+        bank = cls(np.ones((channels, len(materials))), materials, seed=seed, **settings)
+        bank.redraw_(seed)
         return bank
 
     @property
@@ -108,13 +105,45 @@ class ThinFilm(nn.Module):
         Raises:
             UsageError: A band outside what is known of a material.
         """
+        return self.mean_over(wavelengths, [self.angle], [1.0])
+
+    def mean_over(
+        self, wavelengths: Any, angles: Sequence[float], weights: Sequence[float]
+    ) -> Float[Tensor, "channels bands"]:
+        """Transmission summed over angles of incidence with weights, of one and the same films.
+
+        Args:
+            wavelengths: `Wavelengths`.
+            angles: In radians, from 0 to below pi / 2; they take the place of `angle`.
+            weights: Of the angles, which add up to 1.
+
+        Returns:
+            The transmission, in float64.
+        """
         device = self.thickness.device
         nm = torch.as_tensor(np.array(wavelengths.nm), device=device)
         indices = [torch.as_tensor(one.at(wavelengths), device=device) for one in self.materials]
         layers = torch.stack(indices) if indices else torch.zeros(0, len(nm), dtype=torch.cfloat)
         behind = torch.as_tensor(self.behind.at(wavelengths), device=device)
-        found = stack_power(nm, layers, self._deposited(), behind=behind, angle=self.angle)
-        return found.transmitted
+        deposited = self._deposited()
+        found = torch.zeros(self.count, len(nm), dtype=torch.float64, device=device)
+        for angle, weight in zip(angles, weights, strict=True):
+            power = stack_power(nm, layers, deposited, behind=behind, angle=angle)
+            found = found + weight * power.transmitted
+        return found
+
+    @torch.no_grad()
+    def redraw_(self, seed: int) -> None:
+        """Draw every thickness evenly within its limits, as `random` does; 0 nm stays no layer.
+
+        Args:
+            seed: Of the draw.
+        """
+        low, high = self.limits.T
+        drawn = numpy_stream(seed, "thin films").uniform(low, high, tuple(self.thickness.shape))
+        kept = self.thickness == 0
+        fresh = torch.as_tensor(drawn).to(self.thickness)
+        self.thickness.copy_(torch.where(kept, self.thickness, fresh))
 
     @torch.no_grad()
     def clamp_(self) -> None:
