@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from limen._core.errors import UsageError, WorkError
+from limen.run.progress import progress
+from limen.spectral._descent import Best, descend, ready, restart
 from limen.spectral.codec.statistics import SpectralPrior, channel_noise
 
 
@@ -111,7 +112,8 @@ class Designed:
     Attributes:
         before: J of the filters as they were.
         after: J of the best filters met, which the camera now holds.
-        losses: The training loss at each step.
+        losses: The training loss at each step, of the start that ended best.
+        starts: J of the best filters that each start met, the filters as they were first.
 
     Example:
         >>> round(Designed(before=1.0, after=0.1, losses=(1.0, 0.1)).decibel, 6)
@@ -121,6 +123,7 @@ class Designed:
     before: float
     after: float
     losses: tuple[float, ...]
+    starts: tuple[float, ...] = ()
 
     @property
     def decibel(self) -> float:
@@ -138,29 +141,34 @@ def design(
     diverse: float = 0.0,
     sharpness: float = 50.0,
     penalty: Callable[[nn.Module], Tensor] | None = None,
+    restarts: int = 1,
+    seed: int = 0,
 ) -> Designed:
     """Train a camera's filters for the smallest J, by Adam on log J; they are changed in place.
 
     Each step is followed by `filters.clamp_()` where the bank has it, so that what cannot be made
     is never reached; gradients are clipped to norm 1. The best filters met are kept, judged by J
-    with the true maximum in the exposure rule.
+    with the true maximum in the exposure rule. The first start is the bank as it is, so it never
+    ends worse than it began; thin films have many valleys, and eight starts or more are no luxury.
 
     Args:
         camera: The camera; its filters must have parameters.
         prior: Statistics of training spectra at `wavelengths`, of the training split alone.
         wavelengths: The bands.
-        steps: Steps of Adam, at least 1.
+        steps: Steps of Adam from each start, at least 1.
         lr: Step size in the unit of the parameters: 1 to 3 for thicknesses in nm, about 0.05 for
-            logits.
+            logits, 0.01 for coupled modes.
         diverse: Weight of `diversity`, at least 0.
         sharpness: Of the soft maximum of the full-well rule.
         penalty: An addition to the loss, such as a smoothness of the filters.
+        restarts: Starts, at least 1; those after the first are drawn by `filters.redraw_(seed)`.
+        seed: Of these draws.
 
     Returns:
         J before and after, and the losses.
 
     Raises:
-        UsageError: No parameters, or no step.
+        UsageError: No parameters, no step, no start, or several for a bank that cannot be redrawn.
         WorkError: The loss is no longer finite; the filters are as the last step left them.
 
     Example:
@@ -181,12 +189,11 @@ def design(
         True
     """
     filters = camera.filters
-    parameters = [p for p in filters.parameters() if p.requires_grad]
-    _ready(parameters, steps)
+    ready(filters, steps=steps, restarts=restarts)
 
-    def truth() -> float:
+    def truth() -> Tensor:
         with torch.no_grad():
-            return float(predicted_error(camera, prior, wavelengths=wavelengths))
+            return predicted_error(camera, prior, wavelengths=wavelengths)
 
     def loss() -> Tensor:
         error = predicted_error(camera, prior, wavelengths=wavelengths, sharpness=sharpness)
@@ -195,40 +202,23 @@ def design(
             total = total + diverse * diversity(camera.matrix(wavelengths).to(torch.float64))
         return total if penalty is None else total + penalty(filters)
 
-    before = truth()
-    best, kept = before, _copied(filters)
-    optimiser = torch.optim.Adam(parameters, lr=lr)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps, eta_min=lr / 20)
-    losses: list[float] = []
-    for step in range(steps):
-        optimiser.zero_grad()
-        value = loss()
-        if not bool(torch.isfinite(value.detach())):
-            raise WorkError(f"the loss must stay finite, and did not at step {step}; lower lr")
-        value.backward()
-        nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimiser.step()
-        schedule.step()
-        getattr(filters, "clamp_", _nothing)()
-        losses.append(float(value.detach()))
-        now = truth()
-        if now < best:
-            best, kept = now, _copied(filters)
-    filters.load_state_dict(kept)
-    return Designed(before=before, after=best, losses=tuple(losses))
-
-
-def _ready(parameters: list[nn.Parameter], steps: int) -> None:
-    if not parameters or steps < 1:
-        raise UsageError(
-            f"filters must have parameters to train and steps be at least 1, got "
-            f"{len(parameters)} and {steps}; choose another bank"
-        )
-
-
-def _nothing() -> None:
-    """What a bank without limits does after a step."""
-
-
-def _copied(module: nn.Module) -> dict[str, Tensor]:
-    return {name: value.detach().clone() for name, value in module.state_dict().items()}
+    best = Best(filters, truth())
+    before, starts = float(best.score), list[float]()
+    told: tuple[float, ...] = ()
+    with progress("designing filters", total=restarts * steps) as advance:
+        for number in range(restarts):
+            restart(filters, seed=seed, number=number)
+            here = Best(filters, truth())
+            losses = descend(
+                filters,
+                loss,
+                look=lambda here=here: here.offer(filters, truth()),  # type: ignore[misc]
+                advance=advance,
+                steps=steps,
+                lr=lr,
+            )
+            if not starts or here.score < best.score:
+                best, told = here, losses
+            starts.append(float(here.score))
+    best.restore(filters)
+    return Designed(before=before, after=float(best.score), losses=told, starts=tuple(starts))
