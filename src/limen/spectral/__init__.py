@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from limen.spectral.codec.lmmse import LMMSE
     from limen.spectral.codec.mlp import PixelMLP
     from limen.spectral.codec.network import Network
+    from limen.spectral.codec.non_negative import NonNegative
     from limen.spectral.codec.split import halves
     from limen.spectral.codec.statistics import SpectralPrior, channel_noise
     from limen.spectral.codec.transformer import SpectralTransformer
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from limen.spectral.encode.integers import encode_exactly, encode_integers, quantised
     from limen.spectral.encode.tiles import Tiles
     from limen.spectral.end_to_end import soft_capture, train_end_to_end
+    from limen.spectral.fit_to_target import TargetFit, fit_to_target
     from limen.spectral.light.cube import Cube
     from limen.spectral.light.illuminant import illuminant
     from limen.spectral.light.read_cube import read_cube
@@ -34,8 +36,12 @@ if TYPE_CHECKING:
     from limen.spectral.light.resample import resample
     from limen.spectral.light.spectra import Spectra, read_spectra
     from limen.spectral.light.write_cube import write_cube
+    from limen.spectral.optics.cone import Cone, InCone
+    from limen.spectral.optics.coupled_modes import CoupledModes, scattering_matrix
     from limen.spectral.optics.curves import FreeForm, Gaussians, Lorentzians
     from limen.spectral.optics.materials import Material
+    from limen.spectral.optics.presets import bragg_cavity, fabry_perot
+    from limen.spectral.optics.principal_components import PrincipalComponents
     from limen.spectral.optics.stack import StackPower, stack_power
     from limen.spectral.optics.thin_film import ThinFilm
     from limen.spectral.rates import Device, Rates, devices, rates
@@ -56,7 +62,9 @@ __all__ = [  # noqa: RUF022  in plain order
     "Calibration",
     "Camera",
     "Codec",
+    "Cone",
     "Counts",
+    "CoupledModes",
     "Cube",
     "Designed",
     "Device",
@@ -66,6 +74,7 @@ __all__ = [  # noqa: RUF022  in plain order
     "FreeForm",
     "Fruit",
     "Gaussians",
+    "InCone",
     "LMMSE",
     "Lorentzians",
     "Material",
@@ -74,7 +83,9 @@ __all__ = [  # noqa: RUF022  in plain order
     "Mosaic",
     "Network",
     "Noise",
+    "NonNegative",
     "PixelMLP",
+    "PrincipalComponents",
     "Rates",
     "Spectra",
     "SpectralPrior",
@@ -83,12 +94,14 @@ __all__ = [  # noqa: RUF022  in plain order
     "Stream",
     "StreamFrame",
     "StreamSummary",
+    "TargetFit",
     "ThinFilm",
     "Tiles",
     "UNet",
     "Video",
     "Wavelengths",
     "bayes_loss",
+    "bragg_cavity",
     "channel_noise",
     "design",
     "devices",
@@ -98,6 +111,8 @@ __all__ = [  # noqa: RUF022  in plain order
     "encode_integers",
     "encoding_matrix",
     "export_video",
+    "fabry_perot",
+    "fit_to_target",
     "fruit",
     "halves",
     "illuminant",
@@ -111,6 +126,7 @@ __all__ = [  # noqa: RUF022  in plain order
     "recover_response",
     "relit",
     "resample",
+    "scattering_matrix",
     "soft_capture",
     "stack_power",
     "stream",

@@ -32,8 +32,8 @@ class PrincipalComponents(nn.Module):
             channel is already.
 
     Reference:
-        A. Makarenko et al., "Real-time hyperspectral imaging in hardware via trained metasurface
-        encoders", CVPR 2022, whose unsupervised projectors are like principal components; the
+        A. Makarenko et al., "Real-time Hyperspectral Imaging in Hardware via Trained Metasurface
+        Encoders", CVPR 2022, whose unsupervised projectors are like principal components; the
         affine map and the constant channel are ours.
 
     Example:
