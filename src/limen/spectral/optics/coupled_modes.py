@@ -57,11 +57,11 @@ class CoupledModes(nn.Module):
     """T = power from port 0 to port 1 of a nanostructure with a few resonances: 0 <= T <= 1.
 
     Temporal coupled-mode theory: resonances W, couplings K and a background C = exp(iH) are all
-    that a small resonant structure shows of itself. With enough resonances any passive response comes as
-    near as one likes, so this is the bound on what nanostructures can do, as `FreeForm` is on
-    anything; which structure has these parameters is another search. Frequencies are counted in the
-    band: 0 at its longest wave, 1 at its shortest, so all parameters are about 1 and one step size
-    suits them.
+    that a small resonant structure shows of itself. With enough resonances any passive response
+    comes as near as one likes, so this is the bound on what nanostructures can do, as `FreeForm` is
+    on anything; which structure has these parameters is another search. Frequencies are counted in
+    the band: 0 at its longest wave, 1 at its shortest, so all parameters are about 1 and one step
+    size suits them.
 
     Args:
         resonances: W, (channels, modes), in the band's unit; training keeps them in [0, 1].
