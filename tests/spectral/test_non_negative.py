@@ -43,6 +43,21 @@ def test_every_pixel_equals_the_active_set_of_scipy(bands, channels):
     assert (free < 0).any(dim=1).sum() > 5  # or the bound was never asked
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_smooth_spectra_whose_bands_go_below_zero_together_equal_scipy_too(seed):
+    prior = SpectralPrior.of(smooth_cubes(40, seed=seed).reshape(-1, 40) - 0.15)
+    draw = torch_stream(seed, "smooth")
+    matrix = torch.rand(9, 40, generator=draw, dtype=torch.float64) / 40
+    variance = torch.full((9,), 1e-3, dtype=torch.float64)
+    signal = 0.2 * torch.randn(60, 9, generator=draw, dtype=torch.float64)
+    found = NonNegative(ridge=1e-3).fit(prior, matrix, variance=variance)(signal)
+    rows, rest = stacked(prior, matrix, variance, 1e-3)
+    for one, spectrum in zip(signal, found, strict=True):
+        wanted = nnls(rows, np.concatenate([one / variance.sqrt(), rest]))[0]
+        np.testing.assert_allclose(spectrum, wanted, atol=1e-6)
+    assert (found == 0).sum(dim=1).max() > 1
+
+
 def test_where_nothing_is_below_zero_it_is_the_affine_decoder():
     prior, matrix, variance, signal = problem(8, 4, seed=0)
     affine = LMMSE().fit(prior, matrix, variance=variance)(signal)

@@ -20,8 +20,7 @@ class NonNegative:
     LMMSE is the same without the bound, and may leave dark bands below zero. Where it does not,
     both agree. Elsewhere the bound acts through P, the error covariance of LMMSE: x = x_LMMSE + P l
     with l >= 0, x >= 0 and l = 0 wherever x > 0, which is solved exactly, for all pixels at once,
-    by changing which bands are at zero until none is wrong. P is needed, its inverse never, so a
-    covariance of low rank does no harm.
+    by active sets. P is needed, its inverse never, so a covariance of low rank does no harm.
 
     Args:
         ridge: Added to the diagonal of C_x, as a share of its mean, above 0: the bound can then be
@@ -31,10 +30,8 @@ class NonNegative:
         UsageError: A ridge not above 0.
 
     Reference:
-        J. J. Judice and F. M. Pires, "A block principal pivoting algorithm for large-scale strictly
-        monotone linear complementarity problems", Computers & Operations Research 1994; J. Kim and
-        H. Park, "Fast nonnegative matrix factorization: an active-set-like method and comparisons",
-        SIAM Journal on Scientific Computing 2011, for its use on many problems at once.
+        C. L. Lawson and R. J. Hanson, "Solving Least Squares Problems", Prentice-Hall 1974, chapter
+        23. Departures: the active set is sought for the forces l, and for many pixels at once.
 
     Example:
         >>> prior = SpectralPrior(torch.zeros(2), torch.tensor([[1.0, -0.5], [-0.5, 1.0]]))
@@ -125,56 +122,59 @@ class NonNegative:
 
 
 def _bounded(spread: Tensor, free: Tensor) -> Tensor:
-    """Solve x = free + P l with l >= 0, x >= 0 and l x = 0 by block principal pivoting.
+    """Solve x = free + P l with l >= 0, x >= 0 and l x = 0 by active sets, all rows at once.
 
-    All wrong bands change sides at once while that makes them fewer; after three tries that do
-    not, only the last wrong band does, which is slow and always ends.
+    A row holds at zero the band that is farthest below it, solves for the forces l, and lets go of
+    bands that would be pulled down, until no band is below zero. Each round lowers the same convex
+    function, so no set comes twice.
 
     Raises:
         WorkError: It does not end, for rounding.
     """
-    bands = free.shape[1]
-    small = 1e-10 * free.abs().amax(dim=1, keepdim=True)  # beneath what float64 leaves of P l
-    at_zero = free < 0  # where l acts
-    least = torch.full((len(free),), bands + 1, device=free.device)
-    tries = torch.full_like(least, 3)
-    result, open_rows = free.clone(), torch.arange(len(free), device=free.device)
-    for _ in range(20 * bands + 100):
-        force, spectrum = _forced(spread, free[open_rows], at_zero[open_rows])
-        held = at_zero[open_rows]
-        weak = -1e-10 * force.abs().amax(dim=1, keepdim=True)
-        wrong = (held & (force < weak)) | (~held & (spectrum < -small[open_rows]))
-        count = wrong.sum(dim=1)
-        result[open_rows] = spectrum
-        fewer = count < least[open_rows]
-        least[open_rows] = torch.where(fewer, count, least[open_rows])
-        tries[open_rows] = torch.where(fewer, 3, tries[open_rows] - 1)
-        last = bands - 1 - wrong.flip(1).to(torch.uint8).argmax(dim=1)
-        single = torch.zeros_like(wrong).scatter_(1, last[:, None], True)  # noqa: FBT003
-        swap = wrong & (single | (tries[open_rows] >= 0)[:, None])
-        at_zero[open_rows] ^= swap
-        open_rows = open_rows[count > 0]
-        if len(open_rows) == 0:
-            return result.clamp_min(0)
-    raise WorkError(
-        f"{len(open_rows)} spectra found no bound; raise ridge, or mask what is no light"
+    unit = spread.diagonal().sqrt()
+    spread, left = spread / unit / unit[:, None], free / unit
+    small = 1e-10 * left.abs().amax(dim=1)  # beneath what float64 leaves of P l
+    result, rows = left.clone(), torch.arange(len(left), device=left.device)
+    held, barred = (
+        torch.zeros_like(left, dtype=torch.bool),
+        torch.zeros_like(left, dtype=torch.bool),
     )
+    force, newest = torch.zeros_like(left), left.argmin(dim=1)
+    held[rows, newest] = True
+    for _ in range(10 * left.shape[1] + 100):
+        asked = _forces(spread, left, held)
+        down = held & (asked <= 0)
+        stuck = down.any(dim=1)
+        # towards the forces asked for as far as all are still at least 0
+        share = torch.where(down, force / (force - asked), torch.inf).amin(dim=1).nan_to_num(0.0)
+        step = torch.where(stuck, share.clamp(0, 1), 1.0)[:, None]
+        force = torch.where(held, force + step * (asked - force), 0)
+        gone = down & (force <= 1e-12 * force.amax(dim=1, keepdim=True))
+        at_once = gone.gather(1, newest[:, None]) & stuck[:, None]
+        barred = (barred & stuck[:, None]).scatter(1, newest[:, None], at_once)
+        held, force = held & ~gone, torch.where(gone, 0, force)
+        spectrum = torch.where(held, 0, left + force @ spread)
+        lowest, newest_now = torch.where(held | barred, 0, spectrum).min(dim=1)
+        done = ~stuck & (lowest >= -small)
+        add = ~stuck & ~done
+        newest = torch.where(add, newest_now, newest)
+        held = held.scatter(1, newest[:, None], held.gather(1, newest[:, None]) | add[:, None])
+        result[rows[done]] = spectrum[done]
+        on = ~done
+        rows, left, small, held = rows[on], left[on], small[on], held[on]
+        barred, force, newest = barred[on], force[on], newest[on]
+        if len(rows) == 0:
+            return (result * unit).clamp_min(0)
+    raise WorkError(f"{len(rows)} spectra found no bound; raise ridge, or mask what is no light")
 
 
-def _forced(spread: Tensor, free: Tensor, at_zero: Tensor) -> tuple[Tensor, Tensor]:
-    """The l that holds the given bands at zero, and the spectrum under it."""
-    most = int(at_zero.sum(dim=1).max())
-    if most == 0:
-        return torch.zeros_like(free), free
-    # the bands at zero first, padded with bands whose force is solved to be none
-    order = torch.argsort(at_zero.to(torch.uint8), dim=1, descending=True, stable=True)[:, :most]
-    held = at_zero.gather(1, order)
-    inner = spread[order[:, :, None], order[:, None, :]] * (held[:, :, None] & held[:, None, :])
-    inner = inner + torch.diag_embed((~held).to(inner))
-    scale = inner.diagonal(dim1=1, dim2=2).rsqrt()
-    target = torch.where(held, -free.gather(1, order), 0) * scale
-    scaled = inner * scale[:, :, None] * scale[:, None, :]
-    part = torch.linalg.solve(scaled, target) * scale
-    force = torch.zeros_like(free).scatter_(1, order, part)
-    spectrum = free + force @ spread
-    return force, torch.where(at_zero, 0, spectrum)
+def _forces(spread: Tensor, free: Tensor, held: Tensor) -> Tensor:
+    """The l that brings the held bands to zero, and is 0 elsewhere."""
+    most = max(int(held.sum(dim=1).max()), 1)
+    # the held bands first, padded with bands whose force is solved to be none
+    order = torch.argsort(held.to(torch.uint8), dim=1, descending=True, stable=True)[:, :most]
+    kept = held.gather(1, order)
+    inner = spread[order[:, :, None], order[:, None, :]] * (kept[:, :, None] & kept[:, None, :])
+    inner = inner + torch.diag_embed((~kept).to(inner))
+    target = torch.where(kept, -free.gather(1, order), 0)
+    return torch.zeros_like(free).scatter(1, order, torch.linalg.solve(inner, target))

@@ -125,6 +125,9 @@ class InCone(nn.Module):
                 f"index must be above 1 for filters that are no ThinFilm, got {index}; give the "
                 "effective index of what resonates"
             )
+        for name in ("clamp_", "redraw_"):  # what the bank cannot do, the bank in a cone cannot
+            if hasattr(filters, name):
+                setattr(self, name, getattr(filters, name))
 
     @property
     def count(self) -> int:
@@ -151,23 +154,6 @@ class InCone(nn.Module):
             return curves @ torch.as_tensor(np.sum(read, axis=0)).to(curves)
         found = [w * self.filters(SimpleNamespace(nm=nm / s)) for s, w in parts]
         return torch.stack(found).sum(dim=0)
-
-    def clamp_(self) -> None:
-        """Bring the parameters back to what can be made, as the bank itself does."""
-        getattr(self.filters, "clamp_", lambda: None)()
-
-    def redraw_(self, seed: int) -> None:
-        """Draw the parameters anew, as the bank itself does.
-
-        Args:
-            seed: Of the draw.
-
-        Raises:
-            UsageError: The bank cannot be drawn.
-        """
-        if not hasattr(self.filters, "redraw_"):
-            raise UsageError(f"{type(self.filters).__name__} must have redraw_ to be drawn anew")
-        self.filters.redraw_(seed)  # type: ignore[operator]
 
     def to_dict(self) -> dict[str, Any]:
         """Bank and cone; an infinite f-number is kept as None."""
