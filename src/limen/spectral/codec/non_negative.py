@@ -12,6 +12,7 @@ from limen.spectral.codec.lmmse import LMMSE
 from limen.spectral.codec.statistics import SpectralPrior
 
 _PIXELS = 4096  # at a time, so that memory stays bounded
+_NUMBERS = 2**22  # of all their systems of equations at a time
 
 
 class NonNegative:
@@ -174,7 +175,11 @@ def _forces(spread: Tensor, free: Tensor, held: Tensor) -> Tensor:
     # the held bands first, padded with bands whose force is solved to be none
     order = torch.argsort(held.to(torch.uint8), dim=1, descending=True, stable=True)[:, :most]
     kept = held.gather(1, order)
-    inner = spread[order[:, :, None], order[:, None, :]] * (kept[:, :, None] & kept[:, None, :])
-    inner = inner + torch.diag_embed((~kept).to(inner))
     target = torch.where(kept, -free.gather(1, order), 0)
-    return torch.zeros_like(free).scatter(1, order, torch.linalg.solve(inner, target))
+    solved = torch.empty_like(target)
+    for part in torch.arange(len(free), device=free.device).split(max(1, _NUMBERS // most**2)):
+        bands, real = order[part], kept[part]
+        inner = spread[bands[:, :, None], bands[:, None, :]] * (real[:, :, None] & real[:, None])
+        inner = inner + torch.diag_embed((~real).to(inner))
+        solved[part] = torch.linalg.solve(inner, target[part])
+    return torch.zeros_like(free).scatter(1, order, solved)
