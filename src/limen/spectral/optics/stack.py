@@ -35,7 +35,7 @@ def stack_power(
     *,
     before: float = 1.0,
     behind: complex | Complex[Tensor, " bands"] = 1.0,
-    angle: float = 0.0,
+    angle: float | Float[Tensor, " bands"] = 0.0,
     polarisation: str = "mean",
 ) -> StackPower:
     """Power that flat layers transmit, reflect and absorb; differentiable in the thicknesses.
@@ -51,7 +51,8 @@ def stack_power(
         thickness: In nm, at least 0.
         before: Index in front, real: light comes from where nothing absorbs.
         behind: Index of what lies behind.
-        angle: Of incidence in front, in radians, from 0 to below pi / 2.
+        angle: Of incidence in front, in radians, from 0 to below pi / 2; one for all, or one for
+            each wavelength, so that many angles are had in one call by repeating wavelengths.
         polarisation: "s", "p", or "mean" of both.
 
     Returns:
@@ -68,14 +69,15 @@ def stack_power(
     """
     if polarisation not in ("s", "p", "mean"):
         raise UsageError(f"polarisation={polarisation!r} must be 's', 'p' or 'mean'")
-    if not 0 <= angle < math.pi / 2 or not before > 0:
+    turned = torch.as_tensor(angle, dtype=torch.float64, device=nm.device)
+    if not bool(((turned >= 0) & (turned < math.pi / 2)).all()) or not before > 0:
         raise UsageError(f"angle={angle} must lie from 0 to below pi / 2, before={before} above 0")
-    both = "s" if angle == 0 else "sp"
+    both = "sp" if bool(turned.any()) else "s"
     ways = both if polarisation == "mean" else polarisation
     last = torch.as_tensor(behind, dtype=torch.complex128, device=nm.device).expand(len(nm))
     first = torch.full_like(last, before)
     media = torch.cat([first[None], indices.to(torch.complex128), last[None]])
-    cosines = _cosines(media, before * math.sin(angle))
+    cosines = _cosines(media, before * turned.sin())
     found = [
         _shares(nm.double(), media, cosines, thickness=thickness.double(), p=way == "p")
         for way in ways
@@ -84,7 +86,7 @@ def stack_power(
     return StackPower(passed, back, 1 - passed - back)
 
 
-def _cosines(media: Tensor, sine: float) -> Tensor:
+def _cosines(media: Tensor, sine: Tensor) -> Tensor:
     """cos(theta) in each medium by Snell's law, on the branch that fades away from the source."""
     root = (1 - (sine / media) ** 2).sqrt()
     return torch.where((media * root).imag < 0, -root, root)

@@ -125,12 +125,17 @@ class ThinFilm(nn.Module):
         indices = [torch.as_tensor(one.at(wavelengths), device=device) for one in self.materials]
         layers = torch.stack(indices) if indices else torch.zeros(0, len(nm), dtype=torch.cfloat)
         behind = torch.as_tensor(self.behind.at(wavelengths), device=device)
-        deposited = self._deposited()
-        found = torch.zeros(self.count, len(nm), dtype=torch.float64, device=device)
-        for angle, weight in zip(angles, weights, strict=True):
-            power = stack_power(nm, layers, deposited, behind=behind, angle=angle)
-            found = found + weight * power.transmitted
-        return found
+        count = len(angles)  # all in one call: each angle has the wavelengths for itself
+        turned = torch.tensor(angles, dtype=torch.float64, device=device)
+        power = stack_power(
+            nm.repeat(count),
+            layers.repeat(1, count),
+            self._deposited(),
+            behind=behind.repeat(count),
+            angle=turned.repeat_interleave(len(nm)),
+        )
+        share = torch.tensor(weights, dtype=torch.float64, device=device)
+        return torch.einsum("cab,a->cb", power.transmitted.unflatten(1, (count, len(nm))), share)
 
     @torch.no_grad()
     def redraw_(self, seed: int) -> None:
