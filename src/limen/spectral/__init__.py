@@ -46,6 +46,18 @@ if TYPE_CHECKING:
     from limen.spectral.optics.thin_film import ThinFilm
     from limen.spectral.rates import Device, Rates, devices, rates
     from limen.spectral.toy import Fruit, fruit
+    from limen.spectral.understand.channels import pure_cells
+    from limen.spectral.understand.linear_pixels import LinearPixels
+    from limen.spectral.understand.memory_segmenter import MemorySegmenter
+    from limen.spectral.understand.segmentation_scores import (
+        SegmentationScores,
+        segmentation_scores,
+    )
+    from limen.spectral.understand.segmenter import Segmenter
+    from limen.spectral.understand.targets import ACE, SAM, MatchedFilter, encoded_target
+    from limen.spectral.understand.tracker import Box, Tracker
+    from limen.spectral.understand.unknown import Unknown
+    from limen.spectral.understand.video_scores import VideoScores, tracking_scores, video_scores
     from limen.spectral.video.encoded_detector import EncodedDetector
     from limen.spectral.video.export_video import export_video
     from limen.spectral.video.metamers import Metamers, metamers
@@ -58,7 +70,9 @@ if TYPE_CHECKING:
     from limen.spectral.wavelengths import Wavelengths
 
 __all__ = [  # noqa: RUF022  in plain order
+    "ACE",
     "Alignment",
+    "Box",
     "Calibration",
     "Camera",
     "Codec",
@@ -76,9 +90,12 @@ __all__ = [  # noqa: RUF022  in plain order
     "Gaussians",
     "InCone",
     "LMMSE",
+    "LinearPixels",
     "Lorentzians",
+    "MatchedFilter",
     "Material",
     "MeasuredFilters",
+    "MemorySegmenter",
     "Metamers",
     "Mosaic",
     "Network",
@@ -87,6 +104,9 @@ __all__ = [  # noqa: RUF022  in plain order
     "PixelMLP",
     "PrincipalComponents",
     "Rates",
+    "SAM",
+    "SegmentationScores",
+    "Segmenter",
     "Spectra",
     "SpectralPrior",
     "SpectralTransformer",
@@ -97,8 +117,11 @@ __all__ = [  # noqa: RUF022  in plain order
     "TargetFit",
     "ThinFilm",
     "Tiles",
+    "Tracker",
     "UNet",
+    "Unknown",
     "Video",
+    "VideoScores",
     "Wavelengths",
     "bayes_loss",
     "bragg_cavity",
@@ -109,6 +132,7 @@ __all__ = [  # noqa: RUF022  in plain order
     "encode_exactly",
     "encode_floats",
     "encode_integers",
+    "encoded_target",
     "encoding_matrix",
     "export_video",
     "fabry_perot",
@@ -118,6 +142,7 @@ __all__ = [  # noqa: RUF022  in plain order
     "illuminant",
     "metamers",
     "predicted_error",
+    "pure_cells",
     "quantised",
     "rates",
     "read_cube",
@@ -127,12 +152,15 @@ __all__ = [  # noqa: RUF022  in plain order
     "relit",
     "resample",
     "scattering_matrix",
+    "segmentation_scores",
     "soft_capture",
     "stack_power",
     "stream",
     "synthetic_video",
     "to_rgb",
+    "tracking_scores",
     "train_end_to_end",
+    "video_scores",
     "viewer",
     "write_cube",
 ]

@@ -1,0 +1,109 @@
+"""Masks and boxes carried through a video."""
+
+import numpy as np
+import pytest
+
+from limen._core.errors import UsageError
+from limen._core.streams import numpy_stream
+from limen.spectral import Wavelengths
+from limen.spectral.understand.memory_segmenter import MemorySegmenter
+from limen.spectral.understand.tracker import Box, Tracker
+from limen.spectral.understand.video_scores import tracking_scores, video_scores
+from limen.spectral.video.synthetic_video import synthetic_video
+
+BANDS = Wavelengths(np.linspace(400, 700, 4))
+
+
+def clip(frames: int = 12):
+    """Two things that differ in a channel that brightness hides, with noise."""
+    spectra = np.array([[0.6, 0.2, 0.5, 0.3], [0.6, 0.5, 0.2, 0.3]])
+    video = synthetic_video(spectra, BANDS, background=np.array([0.3, 0.3, 0.3, 0.35]),
+                            frames=frames, size=(48, 48), speed=1.5, seed=1)  # fmt: skip
+    draw = numpy_stream(0, "noise")
+    noisy = [frame + 0.01 * draw.normal(size=frame.shape).astype(np.float32) for frame in video]
+    return noisy, np.stack([video.mask(t) for t in range(frames)])
+
+
+def test_a_mask_follows_things_of_the_same_brightness():
+    frames, masks = clip()
+    reader = MemorySegmenter().start(frames[0], masks[0])
+    found = np.stack([masks[0], *(reader(frame) for frame in frames[1:])])
+    told = video_scores(found[1:], masks[1:], split="made")
+    assert np.nanmean(told.region) > 0.85
+    assert told.both > 0.85
+
+
+def test_the_memory_keeps_its_size():
+    frames, masks = clip(30)
+    reader = MemorySegmenter(every=2, frames=3, pixels=90).start(frames[0], masks[0])
+    for frame in frames[1:]:
+        reader(frame)
+    assert len(reader._memory) == 5
+    assert sum(len(keys) for keys, _ in reader._memory) <= 5 * 90
+
+
+def test_probabilities_add_up_and_repeat():
+    frames, masks = clip(2)
+    one, other = (
+        MemorySegmenter().start(frames[0], masks[0]).probabilities(frames[1]) for _ in range(2)
+    )
+    assert np.allclose(one.sum(-1), 1, atol=1e-5)
+    assert np.array_equal(one, other)
+
+
+def test_a_reader_that_was_not_started_says_so():
+    with pytest.raises(UsageError, match="start"):
+        MemorySegmenter()(np.zeros((4, 4, 2)))
+    with pytest.raises(UsageError, match="two classes"):
+        MemorySegmenter().start(np.zeros((4, 4, 2)), np.zeros((4, 4), dtype=int))
+    with pytest.raises(UsageError, match="temperature=0"):
+        MemorySegmenter(temperature=0.0)
+
+
+def moving(steps: int = 15):
+    """A blob on a sub-pixel path beside another of the same brightness and another colour."""
+    y, x = np.mgrid[:60, :60] + 0.5
+    draw = numpy_stream(3, "moving")
+    for t in range(steps):
+        at, decoy = (18 + 1.3 * t, 20 + 0.7 * t), (40 - 1.3 * t, 22 + 0.7 * t)
+        blob, other = (
+            np.exp(-0.5 * (((y - c[0]) ** 2 + (x - c[1]) ** 2) / 9)) for c in (at, decoy)
+        )
+        frame = blob[..., None] * [1.0, 0.1, 0.4] + other[..., None] * [0.1, 1.0, 0.4]
+        yield frame + 0.02 * draw.normal(size=frame.shape), Box(*at, 10.0, 10.0)
+
+
+def test_a_tracker_stays_on_its_thing_to_parts_of_a_pixel_beside_a_decoy():
+    clips = list(moving())
+    tracker = Tracker().start(*clips[0])
+    boxes = [tracker(frame) for frame, _ in clips[1:]]
+    away = [np.hypot(a.y - b.y, a.x - b.x) for a, (_, b) in zip(boxes, clips[1:], strict=True)]
+    assert max(away) < 1.0
+    told = tracking_scores(boxes, [box for _, box in clips[1:]])
+    assert told["precision at 20 px"] == 1.0
+    assert told["success AUC"] > 0.8
+    assert min(box.score for box in boxes) > 0.5
+
+
+@pytest.mark.parametrize("box", [Box(-20.0, 0.0, 4.0, 4.0), Box(5.0, 5.0, 1.0, 4.0)])
+def test_a_box_outside_or_too_small_is_refused(box):
+    with pytest.raises(UsageError, match="box must lie inside"):
+        Tracker().start(numpy_stream(0, "f").normal(size=(20, 20, 3)), box)
+
+
+def test_overlaps_are_those_by_hand():
+    one = Box(1.0, 1.0, 2.0, 2.0)
+    assert one.overlap(one) == 1.0
+    assert one.overlap(Box(1.0, 2.0, 2.0, 2.0)) == pytest.approx(1 / 3)
+    assert one.overlap(Box(9.0, 9.0, 2.0, 2.0)) == 0.0
+
+
+def test_borders_forgive_less_than_a_hundredth_of_the_diagonal():
+    true = np.zeros((1, 100, 100), dtype=int)
+    true[:, 20:60, 20:60] = 1
+    near, far = np.roll(true, 1, axis=1), np.roll(true, 10, axis=1)
+    assert video_scores(near, true, split="test").border[0] == 1.0
+    assert video_scores(far, true, split="test").border[0] < 0.8
+    assert video_scores(far, true, split="test").region[0] == pytest.approx(30 / 50)
+    empty = video_scores(0 * true, 0 * true, split="test")
+    assert np.isnan(empty.region[0])
