@@ -24,7 +24,6 @@ from limen.anomaly.metrics import (
     ucr_found,
 )
 from limen.anomaly.metrics.delay import sigmoid
-from limen.anomaly.metrics.ucr import wilson
 
 PREDICTED = FLAGS.astype(int)
 
@@ -159,21 +158,6 @@ def test_ucr_accuracy_leaves_out_series_without_an_event():
     assert (found.value, found.series) == (pytest.approx(2 / 3), 3)
     with pytest.raises(UsageError, match="1 or 0"):
         ucr_accuracy([0.5])
-
-
-@pytest.mark.parametrize(("hits", "count"), [(0, 10), (5, 10), (10, 10), (1, 250)])
-def test_wilson_equals_scipy(hits, count):
-    from scipy.stats import binomtest
-
-    peer = binomtest(hits, count).proportion_ci(0.9, method="wilson")
-    found = wilson(hits, count, level=0.9)
-    assert (found.low, found.high) == pytest.approx((peer.low, peer.high))
-
-
-@pytest.mark.parametrize(("hits", "count", "level"), [(3, 2, 0.9), (0, 0, 0.9), (1, 2, 1.0)])
-def test_wilson_refuses_what_is_no_share(hits, count, level):
-    with pytest.raises(UsageError):
-        wilson(hits, count, level=level)
 
 
 def test_delay_counts_from_the_start_of_each_event_found():

@@ -7,8 +7,8 @@ import numpy as np
 
 from limen._core.errors import UsageError
 from limen.anomaly.events import as_labels
-from limen.anomaly.metrics.ucr import wilson
 from limen.measure._numbers import flat
+from limen.measure.wilson import wilson
 from limen.report.measured import Measured
 
 

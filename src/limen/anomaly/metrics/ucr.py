@@ -4,12 +4,12 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.special import ndtri
 
 from limen._core.errors import UsageError
 from limen.anomaly.events import runs
 from limen.anomaly.metrics.given import scored, undefined
 from limen.measure.interval import Interval
+from limen.measure.wilson import wilson
 
 
 class Accuracy(NamedTuple):
@@ -95,37 +95,3 @@ def ucr_accuracy(found: Iterable[float], *, level: float = 0.95) -> Accuracy:
         raise UsageError("found must hold 1 or 0 for at least one series, as ucr_found gives them")
     hits = int(values.sum())
     return Accuracy(hits / len(values), wilson(hits, len(values), level=level), len(values))
-
-
-def wilson(hits: int, count: int, *, level: float = 0.95) -> Interval:
-    """Wilson's score interval of a share; it never leaves 0 to 1.
-
-    (h + z^2 / 2 ± z sqrt(h (n - h) / n + z^2 / 4)) / (n + z^2), z the normal quantile.
-
-    Args:
-        hits: How often it happened, 0 to `count`.
-        count: Of how many, at least 1.
-        level: Nominal coverage, between 0 and 1.
-
-    Returns:
-        The interval.
-
-    Raises:
-        UsageError: A number out of range.
-
-    Reference:
-        E. B. Wilson, "Probable inference, the law of succession, and statistical inference",
-        Journal of the American Statistical Association, 1927.
-
-    Example:
-        >>> round(wilson(0, 10).high, 4)
-        0.2775
-    """
-    if not 0 <= hits <= count or count < 1:
-        raise UsageError(f"hits must be 0 to count, and count 1 or more, got {hits} of {count}")
-    if not 0 < level < 1:
-        raise UsageError(f"level must be between 0 and 1, got {level}")
-    z = float(ndtri((1 + level) / 2))
-    reach = z * np.sqrt(hits * (count - hits) / count + z**2 / 4)
-    low, high = ((hits + z**2 / 2 + sign * reach) / (count + z**2) for sign in (-1, 1))
-    return Interval(float(max(0.0, low)), float(min(1.0, high)), level)
