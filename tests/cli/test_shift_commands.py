@@ -139,7 +139,7 @@ def test_two_models_are_compared_over_classes(limen, photos):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--model", "lite9"], "must be lite0, lite-pair, or saved embeddings"),
+        (["--model", "saved.np"], "is not known; nearest"),
         (["--model", "lite-pair"], "needs --labels"),
         (["--model", "saved.npz", "--reference", "rows.npz"], "must be a file that ends in"),
     ],

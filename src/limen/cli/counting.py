@@ -1,6 +1,8 @@
 """The work behind `limen shift counter`; imported only when there is some."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import numpy as np
 
 from limen._core.errors import UsageError
 from limen.cli.pages import PageFolder
+from limen.cli.seeing import Seen
 from limen.report import Facts, Gallery, Page
 from limen.report.gallery import Picture
 from limen.run.progress import say
@@ -17,10 +20,7 @@ from limen.shift.compare import compare
 from limen.shift.counted import Counted
 from limen.shift.counter import counter
 from limen.shift.labels import LabelSpace, label_space
-from limen.shift.lite import lite0, lite0_pixels
-from limen.shift.lite_pair import lite_pair
 from limen.shift.manifest import read_manifest
-from limen.shift.models.classifier import Classifier
 from limen.shift.models.embeddings import Embeddings
 from limen.shift.photos import Photos, read_photos
 
@@ -38,25 +38,17 @@ def photos(source: str, labels: Path | None) -> tuple[Photos, list[str] | None]:
     return held, names
 
 
-def model(told: str, names: list[str] | None, *, option: str = "--model") -> Any:
-    """The model of that name or file.
+def second(first: Seen, told: str | None, *, weights: str | None) -> Seen | None:
+    """The model of --compare, asked as the first; None without one.
 
     Raises:
-        UsageError: It is none of those known.
+        UsageError: Weights of a model that is not there.
     """
-    if told == "lite0":
-        return Classifier(lite0(), preprocess=lite0_pixels, name="EfficientNet-Lite0")
-    if told == "lite-pair":
-        if names is None:
-            raise UsageError(f"{option} lite-pair needs --labels, the names of the 1,000 classes")
-        return lite_pair(names).zero_shot(names)
-    path = Path(told)
-    if path.suffix in (".npz", ".safetensors") and path.is_file():
-        return Embeddings.read(path)
-    raise UsageError(
-        f"{option} {told!r} must be lite0, lite-pair, or saved embeddings (.npz, .safetensors); "
-        "any other model goes through limen.shift.counter in Python"
-    )
+    if told is None and weights is not None:
+        raise UsageError(f"--compare-weights {weights} needs --compare, the network they are of")
+    if told is None:
+        return None
+    return replace(first, told=told, weights=weights, option="--compare")
 
 
 def candidates(reference: str | None, held: Photos, *, size: int) -> LabelSpace | None:
@@ -71,8 +63,7 @@ def candidates(reference: str | None, held: Photos, *, size: int) -> LabelSpace 
 
 
 def count(
-    first: Any,
-    second: Any | None,
+    models: Sequence[Any],
     held: Photos,
     *,
     names: list[str] | None,
@@ -83,10 +74,7 @@ def count(
     as_json: bool,
 ) -> None:
     """Count one model or two, print what was found, write the page."""
-    found = [
-        counter(one, held, labels=names, candidates=space, seed=seed)
-        for one in (first, second) if one is not None
-    ]  # fmt: skip
+    found = [counter(one, held, labels=names, candidates=space, seed=seed) for one in models]
     tables = [table for one in found for table in (one.overall, one.table)]
     if len(found) > 1:
         tables.insert(0, compare(*found, seed=seed).table)

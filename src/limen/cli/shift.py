@@ -29,10 +29,25 @@ def counter(
     *,
     model: Annotated[
         str,
-        typer.Option(help="lite0, lite-pair, or saved embeddings (.npz, .safetensors)."),
+        typer.Option(
+            help="lite0, lite-pair, a network of torchvision or timm, a folder of transformers, an "
+            ".onnx file, or saved embeddings (.npz, .safetensors)."
+        ),
     ],
+    weights: Annotated[
+        str | None,
+        typer.Option(help="Of a network: a .safetensors file, or hub to download them [none]."),
+    ] = None,
     compare: Annotated[
         str | None, typer.Option(help="A second model, compared over classes [none].")
+    ] = None,
+    compare_weights: Annotated[str | None, typer.Option(help="Weights of that one [none].")] = None,
+    pixels: Annotated[
+        str | None,
+        typer.Option(help="Of an .onnx file that takes floats: imagenet, half, clip, unit [none]."),
+    ] = None,
+    size: Annotated[
+        int | None, typer.Option(min=1, help="Side of its pictures, where it leaves them open.")
     ] = None,
     labels: Annotated[
         Path | None, typer.Option(help="Names of the model's classes, a line each [none].")
@@ -44,6 +59,9 @@ def counter(
     candidates: Annotated[
         int, typer.Option(min=2, help="Names of each class, with --reference.")
     ] = 20,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda, cuda:1, mps [the best there is].")
+    ] = None,
     into: Into = None,
     seed: Seed = 0,
     as_json: AsJson = False,
@@ -51,17 +69,21 @@ def counter(
     """Tell whether a model knows things or backgrounds."""
     options = locals()  # and nothing else, as long as this line is the first
     from limen.cli import counting as do
-    from limen.cli import pages
+    from limen.cli import pages, subjects
+    from limen.cli.seeing import Seen
 
     folder = pages.folder("shift counter", options)
     held, names = do.photos(photos, labels)
-    both = [do.model(model, names)]
-    if compare is not None:
-        both.append(do.model(compare, names, option="--compare"))
+    place = subjects.place(device, dtype="float32", threads=None)
+    first = Seen(
+        told=model, device=place.device, weights=weights, pixels=pixels, size=size, names=names
+    )
+    second = do.second(first, compare, weights=compare_weights)
+    both = [one.model() for one in (first, second) if one is not None]
     space = do.candidates(reference, held, size=candidates)
     do.count(
-        both[0], both[-1] if compare else None, held, names=names, space=space, source=photos,
-        seed=seed, into=folder, as_json=as_json,
+        both, held, names=names, space=space, source=photos, seed=seed, into=folder,
+        as_json=as_json,
     )  # fmt: skip
 
 
