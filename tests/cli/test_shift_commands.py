@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from limen._core.streams import numpy_stream
+from limen.report import Page, read
 
 
 @pytest.fixture
@@ -126,6 +127,13 @@ def test_a_model_that_leans_on_a_background_drops(limen, photos):
     assert ended.code == 0
     assert ended.data[0]["right"] == [[2, 0], [2, 2]]
     assert (photos / "page/report.html").read_text().count("data:image/png") >= 4
+    shown = Page.from_dict(read(photos / "page/report.html"))
+    lost = shown.records[0]
+    assert (lost.title, lost.beside) == ("What each class loses", True)
+    bars, gallery = lost.records
+    assert bars.names == ["hen", "cock"]  # the one that falls most stands on top
+    assert [one.value for one in bars.series["saved"]] == [100.0, 0.0]
+    assert [one.caption for one in gallery.items][:2] == ["hen, farm", "hen, snow"]
 
 
 def test_two_models_are_compared_over_classes(limen, photos):
@@ -134,6 +142,17 @@ def test_two_models_are_compared_over_classes(limen, photos):
     assert ended.code == 0
     assert "drop of 50.0 points" in ended.err
     assert "drop of 0.0 points" in ended.err
+    assert "saved against good" in ended.out
+
+
+def test_two_models_of_one_name_are_told_apart(limen, photos):
+    (photos / "other").mkdir()
+    (photos / "good.npz").rename(photos / "other/saved.npz")
+    ended = limen("shift", "counter", "photos", "--model", "saved.npz", "--compare",
+                  "other/saved.npz", "--into", "page")  # fmt: skip
+    assert "saved against saved (compared)" in ended.out
+    shown = Page.from_dict(read(photos / "page/report.html"))
+    assert list(shown.records[0].records[0].series) == ["saved", "saved (compared)"]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 from limen.measure import Tradeoff
 from limen.report import (
     Answer,
+    Bars,
     Curves,
     Diff,
     Facts,
@@ -86,6 +87,11 @@ def records() -> dict[str, object]:
             x_name=HOSTILE,
             y_name=HOSTILE,
         ),
+        "bars": Bars(
+            [HOSTILE, "b"],
+            {HOSTILE: [Measured(2.0, 1.0, 3.0), float("nan")], "other": [-1.0, 0.5]},
+            x_name=HOSTILE,
+        ),
         "gallery": Gallery(
             [
                 Picture(np.zeros((4, 5, 3), dtype=np.uint8), HOSTILE),
@@ -116,8 +122,8 @@ def page(records: dict[str, object]) -> Page:
         "A page",
         f"It gains 0.91 [0.88, 0.94] {HOSTILE}",
         [
-            Section("Figures", found[:5], answer="One [0, 1].", text=f"{HOSTILE}\n\nTwo."),
-            Section("Words", found[5:]),
+            Section("Figures", found[:6], answer="One [0, 1].", text=f"{HOSTILE}\n\nTwo."),
+            Section("Words", found[6:]),
         ],
         subtitle=HOSTILE,
         lead=HOSTILE,

@@ -93,9 +93,9 @@ def test_headings_descend_without_a_jump(elements):
 
 def test_every_figure_has_words_and_its_numbers(elements, html):
     plots = [a for a in elements.all("div") if a.get("class") == "plot"]
-    assert len(plots) == 4
+    assert len(plots) == 5
     assert all(plot["role"] == "img" and len(plot["aria-label"]) > 20 for plot in plots)
-    assert html.count("Numbers behind this figure") == 4
+    assert html.count("Numbers behind this figure") == 5
 
 
 def test_every_picture_has_words(elements):
@@ -137,7 +137,7 @@ def test_a_bare_tradeoff_is_drawn_as_curves(tradeoff):
 
 
 def test_what_is_no_record_is_refused():
-    with pytest.raises(LimenError, match=r"a record must be one of Curves, .* got str"):
+    with pytest.raises(LimenError, match=r"a record must be one of Bars, .* got str"):
         Page("t", "a", ["a string"])
 
 
@@ -171,3 +171,13 @@ def test_a_file_that_is_no_page_of_ours_is_refused(tmp_path, name):
     (tmp_path / "other.html").write_text("<html></html>")
     with pytest.raises(LimenError, match="must be a page that limen wrote"):
         read(tmp_path / name)
+
+
+def test_records_stand_side_by_side_only_where_asked(records):
+    both = [records["bars"], records["gallery"]]
+    beside, below = (Page("t", "a", [Section("s", both, beside=b)]) for b in (True, False))
+    assert beside.html().count('<div class="columns">') == 1
+    assert '<div class="columns">' not in below.html()
+    told = beside.records[0].to_dict()
+    assert Section.from_dict(told).beside
+    assert not Section.from_dict({k: v for k, v in told.items() if k != "beside"}).beside

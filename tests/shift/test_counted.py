@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from limen._core.errors import UsageError
+from limen.measure.wilson import newcombe
 from limen.report.table import Table
 from limen.run.files import load, save
 from limen.shift.animals import animals
@@ -203,6 +204,20 @@ def test_a_count_of_the_45_animals_is_placed_beside_the_published_models():
     assert (found.common, found.counter) == pytest.approx((0.8, 0.6))
     expected = published_line("ImageNet").excess(found.common, found.counter)
     assert found.placed().over_imagenet == pytest.approx(expected)
+
+
+def test_a_model_without_a_mistake_is_placed_half_a_photo_below():
+    indices = np.repeat([one.index for one in animals()], 2)
+    photos = Photos([str(i) for i in range(90)], indices, np.tile([0, 1], 45))
+    placed = counter(np.eye(1000)[indices], photos).placed()
+    assert (placed.common, placed.counter) == pytest.approx((1 - 0.5 / 45, 1 - 0.5 / 45))
+
+
+def test_what_a_class_loses_is_its_drop_with_newcombes_interval():
+    found = counted([(5, 2), (20, 1), (1, 20)])
+    assert [one.value for one in found.lost] == pytest.approx((100 * found.drops).tolist())
+    around = newcombe((5, 10), (2, 8))
+    assert (found.lost[0].low, found.lost[0].high) == (100 * around.low, 100 * around.high)
 
 
 def test_other_classes_are_not_placed():

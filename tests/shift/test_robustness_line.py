@@ -138,6 +138,7 @@ def test_the_record_shows_family_line_diagonal_and_model():
     assert set(record.lines) == {"logit line", "no drop"}
     assert record.names[-1] == "mine"
     assert (record.x[-1], record.y[-1]) == (70.0, 65.0)
+    assert (record.marks[0], record.marks[-1]) == ("", "mine")
     assert "mine +" in record.caption
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from limen._core.errors import UsageError
 from limen.cli.pages import PageFolder
 from limen.cli.seeing import Seen
-from limen.report import Facts, Gallery, Page
+from limen.report import Bars, Facts, Gallery, Page, Section
 from limen.report.gallery import Picture
 from limen.run.progress import say
 from limen.run.provenance import origin
@@ -24,7 +24,7 @@ from limen.shift.manifest import read_manifest
 from limen.shift.models.embeddings import Embeddings
 from limen.shift.photos import Photos, read_photos
 
-_SIDE, _SHOWN = 128, 4
+_SIDE, _SHOWN = 160, 6
 
 
 def photos(source: str, labels: Path | None) -> tuple[Photos, list[str] | None]:
@@ -75,6 +75,7 @@ def count(
 ) -> None:
     """Count one model or two, print what was found, write the page."""
     found = [counter(one, held, labels=names, candidates=space, seed=seed) for one in models]
+    found = _told_apart(found)
     tables = [table for one in found for table in (one.overall, one.table)]
     if len(found) > 1:
         tables.insert(0, compare(*found, seed=seed).table)
@@ -85,13 +86,20 @@ def count(
     else:
         print("\n\n".join(table.to_text() for table in tables))
     if into is not None:
-        records = [*_placed(found), *tables, *_examples(found[0], held)]
+        records = [_lost(found, held), *_placed(found), *tables]
         facts = Facts({"photos": source, "count": len(held), "seed": seed, **origin()},
                       title="How to do it again")  # fmt: skip
         into.write(
             Page("The animal, or its background?", found[0].answer, [*records, facts],
                  subtitle=f"{len(found[0].classes)} classes, {found[0].space}")
         )  # fmt: skip
+
+
+def _told_apart(found: list[Counted]) -> list[Counted]:
+    """Two models of one name get another for the second."""
+    if len({one.name for one in found}) == len(found):
+        return found
+    return [found[0], replace(found[1], name=f"{found[1].name} (compared)")]
 
 
 def _placed(found: list[Counted]) -> list[Any]:
@@ -101,9 +109,24 @@ def _placed(found: list[Counted]) -> list[Any]:
     except UsageError as wrong:
         say(f"not placed beside published models: {wrong}")
         return []
-    mine = {one.name: (one.common, one.counter) for one in found}
+    mine = {one.name: (one.common, one.counter) for one in placed}
     lines = placed[0].lines
     return [lines[family].record(mine, title=f"Beside {family}") for family in lines]
+
+
+def _lost(found: list[Counted], held: Photos) -> Section:
+    """What each class loses, the most on top, beside photos of the first classes."""
+    order = np.argsort(-found[0].drops, kind="stable").tolist()
+    common, other = found[0].groups
+    bars = Bars(
+        [found[0].names[place] for place in order],
+        {one.name: [one.lost[place] for place in order] for one in found},
+        caption=f"Right of zero: {common} photos are named better than {other} ones. Whiskers: "
+        f"Newcombe's {found[0].level:.0%} intervals for other photos of the class.",
+        x_name="drop of accuracy [points]",
+    )
+    pictures = _examples(found[0], held)
+    return Section("What each class loses", [bars, *pictures], beside=bool(pictures))
 
 
 def _examples(found: Counted, held: Photos) -> list[Gallery]:

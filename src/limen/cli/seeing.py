@@ -59,7 +59,9 @@ class Seen:
         if path.suffix == ".onnx":
             return seeing_onnx.model(path, pixels=self.pixels, size=self.size, option=self.option)
         if path.is_file() and path.suffix in _SAVED:
-            return Embeddings.read(path)
+            saved = Embeddings.read(path)
+            saved.name = path.stem
+            return saved
         if path.is_file():
             raise UsageError(
                 f"{named} must be a folder, saved embeddings (.npz, .safetensors) or an .onnx "

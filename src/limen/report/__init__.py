@@ -1,8 +1,8 @@
 """Records in, one self-contained page out; this floor knows no domain.
 
-A record is a small frozen dataclass (`Curves`, `Table`, `Trace`, `Timeline`, `Grid`, `Scatter`,
-`Histogram`, `Gallery`, `Diff`, `Marked`, `Facts`, `Section`); a `Page` puts records in order and
-writes one HTML file that asks the network for nothing.
+A record is a small frozen dataclass (`Bars`, `Curves`, `Table`, `Trace`, `Timeline`, `Grid`,
+`Scatter`, `Histogram`, `Gallery`, `Diff`, `Marked`, `Facts`, `Section`); a `Page` puts records in
+order and writes one HTML file that asks the network for nothing.
 """
 
 from typing import TYPE_CHECKING
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from limen._core.lazy import lazy
 
 if TYPE_CHECKING:
+    from limen.report.bars import Bars
     from limen.report.curves import Curves
     from limen.report.diff import Answer, Diff
     from limen.report.facts import Facts
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Answer",
+    "Bars",
     "Curves",
     "Diff",
     "Facts",

@@ -17,7 +17,7 @@ from limen.run.store import replacing
 
 _HOME = Path(__file__).parent
 _INTERVAL = re.compile(r"(\[[^\][]*\d[^\][]*\])")
-_FIGURES = ("curves", "trace", "grid", "scatter", "histogram", "timeline")
+_FIGURES = ("bars", "curves", "trace", "grid", "scatter", "histogram", "timeline")
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class Page:
     Args:
         title: what the page is about.
         answer: the result in one sentence with its interval, like "... 0.91 [0.88, 0.94] ...".
-        records: `Curves`, `Table`, `Trace`, `Timeline`, `Grid`, `Scatter`, `Histogram`, `Gallery`,
-            `Diff`, `Marked`, `Facts`, `Section`; a bare `Tradeoff` becomes `Curves`. Two or more
-            sections get a list of contents.
+        records: `Bars`, `Curves`, `Table`, `Trace`, `Timeline`, `Grid`, `Scatter`, `Histogram`,
+            `Gallery`, `Diff`, `Marked`, `Facts`, `Section`; a bare `Tradeoff` becomes `Curves`. Two
+            or more sections get a list of contents.
         subtitle: a line under the title: which model, which data.
         lead: paragraphs under the answer, separated by empty lines.
 

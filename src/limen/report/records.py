@@ -6,6 +6,7 @@ from typing import Any, TypeAlias, cast, get_args
 
 from limen._core.errors import UsageError, nearest
 from limen.measure.tradeoff import Tradeoff
+from limen.report.bars import Bars
 from limen.report.curves import Curves
 from limen.report.diff import Diff
 from limen.report.facts import Facts
@@ -28,6 +29,7 @@ class Section:
         records: what stands in it, in order; a bare `Tradeoff` becomes `Curves`.
         answer: what was found, in one sentence with its interval.
         text: paragraphs, separated by empty lines.
+        beside: the records stand side by side where the screen is wide enough, the first wider.
 
     Raises:
         UsageError: something that is no record.
@@ -43,6 +45,7 @@ class Section:
     _: KW_ONLY
     answer: str = ""
     text: str = ""
+    beside: bool = False
 
     kind = "section"
 
@@ -57,6 +60,7 @@ class Section:
             "records": [record.to_dict() for record in self.records],
             "answer": self.answer,
             "text": self.text,
+            "beside": self.beside,
         }
 
     @classmethod
@@ -67,11 +71,13 @@ class Section:
             records_from_dict(cast("list[dict[str, object]]", data["records"])),
             answer=str(data["answer"]),
             text=str(data["text"]),
+            beside=bool(data.get("beside", False)),
         )
 
 
 Record: TypeAlias = (
-    Curves
+    Bars
+    | Curves
     | Diff
     | Facts
     | Gallery

@@ -89,6 +89,12 @@ class Counted:
         return self.accuracy[:, 0] - self.accuracy[:, 1]
 
     @property
+    def lost(self) -> list[Measured]:
+        """Drop of each class in points, with Newcombe's interval of other photos of it."""
+        cells = zip(self.right.tolist(), self.rows.tolist(), strict=True)
+        return [self._cells((k, n), (m, o))[2] for (k, m), (n, o) in cells]
+
+    @property
     def common(self) -> float:
         """Mean over classes of the common accuracy."""
         return float(self.accuracy[:, 0].mean())
@@ -230,6 +236,9 @@ class Counted:
     def placed(self, transform: str = "logit") -> Placed:
         """The model beside the published ones, at equal common accuracy.
 
+        Accuracies are kept within 0.5/n and 1 - 0.5/n of a group's n photos, since 0 and 1 have no
+        logit.
+
         Args:
             transform: As in `RobustnessLine`.
 
@@ -245,7 +254,9 @@ class Counted:
                 "published accuracies are of the 45 animals, 1 vs 1000; these are of "
                 f"{len(self.classes)} classes, {self.space}"
             )
-        return place(self.common, self.counter, name=self.name, transform=transform)
+        edge = 0.5 / self.rows.sum(0)
+        common, counter = np.clip([self.common, self.counter], edge, 1 - edge).tolist()
+        return place(common, counter, name=self.name, transform=transform)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, for `limen.save`."""
@@ -297,7 +308,7 @@ class Counted:
         (k, m), (n, o) = self.right.sum(0).tolist(), self.rows.sum(0).tolist()
         return ["all photos alike", None, "", "", n, o, *self._cells((k, n), (m, o)), ""]
 
-    def _cells(self, one: tuple[int, int], two: tuple[int, int]) -> list[Cell]:
+    def _cells(self, one: tuple[int, int], two: tuple[int, int]) -> list[Measured]:
         p, q = one[0] / one[1], two[0] / two[1]
         return [
             _measured(p, wilson(*one, level=self.level)),

@@ -278,6 +278,7 @@ class RobustnessLine:
             100 * every, 100 * np.concatenate([self._counter, own[:, 1]]),
             names=[*self._names, *mine],
             groups=["family"] * len(self._common) + ["yours"] * len(mine),
+            marks=[*[""] * len(self._common), *mine] if mine else [],
             lines={f"{self.transform} line": ((100 * grid).tolist(), (100 * drawn).tolist()),
                    "no drop": (ends, ends)},
             title=title or "Counter against common accuracy",
