@@ -82,6 +82,31 @@ def test_a_last_layer_that_is_not_linear_leaves_logits_alone(last):
     assert bank["id"].features is None
 
 
+def one_layer():
+    made = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "first"], ["logits"])],
+        "net",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["rows", 6])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["rows", 4])],
+        [numpy_helper.from_array(FIRST, "first")],
+    )
+    opset = [helper.make_opsetid("", 17)]
+    return helper.make_model(made, opset_imports=opset, ir_version=10).SerializeToString()
+
+
+def test_a_network_of_one_layer_has_its_inputs_for_features():
+    bank = FeatureBank.extract(Onnx(one_layer()), {"id": X})
+    np.testing.assert_array_equal(bank["id"].features, X)
+    np.testing.assert_array_equal(bank.weight, FIRST.T)
+    np.testing.assert_allclose(bank["id"].logits, X.numpy() @ FIRST, rtol=1e-5, atol=1e-6)
+
+
+def test_an_input_of_a_session_may_be_the_features():
+    given = onnxruntime.InferenceSession(one_layer(), providers=["CPUExecutionProvider"])
+    bank = FeatureBank.extract(Onnx(given, features="x", weight=FIRST.T), {"id": X})
+    np.testing.assert_array_equal(bank["id"].features, X)
+
+
 def test_any_tensor_of_a_file_may_be_the_features():
     bank = FeatureBank.extract(Onnx(graph(), features="hidden"), {"id": X})
     np.testing.assert_allclose(bank["id"].features, X.numpy() @ FIRST, rtol=1e-5, atol=1e-6)

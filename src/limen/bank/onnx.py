@@ -18,13 +18,14 @@ class Onnx:
 
     From a file the last layer is found (a Gemm, or a MatMul with or without an Add, that makes the
     logits from constants): its input becomes the features, its constants the weight and bias.
-    Of a session only the outputs can be had, so it must have the features among them.
+    Of a session only the outputs can be had, so it must have the features among them. A network
+    that is one linear layer has its inputs for features.
 
     Args:
         model: A file, its bytes, or an ONNX Runtime session.
         logits: Name of the output with logits; the first output where it is None.
-        features: Name of the output, or in a file of any tensor, with features; None: the last
-            layer's input, or in a session the output called "features", if there is one.
+        features: Name of the output or input, or in a file of any tensor, with features; None: the
+            last layer's input, or in a session the output called "features", if there is one.
         weight: The last layer's, (classes, width), where the file does not tell.
         bias: The last layer's, (classes,).
 
@@ -60,11 +61,12 @@ class Onnx:
         if isinstance(model, str | Path | bytes):
             model, logits, features = self._opened(model, logits, features)
         outputs = [output.name for output in model.get_outputs()]
+        inputs = [each.name for each in model.get_inputs()]
         if features is None and "features" in outputs:
             features = "features"
-        for name in (logits, features):
-            if name is not None and name not in outputs:
-                close = nearest(name, outputs)
+        for name, known in ((logits, outputs), (features, [*outputs, *inputs])):
+            if name is not None and name not in known:
+                close = nearest(name, known)
                 raise UsageError(f"the ONNX model has no output {name!r}; the nearest: {close}")
         self.session = model
         self._wanted = {"logits": logits or outputs[0]}
@@ -83,9 +85,9 @@ class Onnx:
         """One pass."""
         given = inputs if isinstance(inputs, dict) else {self._input(): inputs}
         feed = {name: array_of(value) for name, value in given.items()}
-        names = list(self._wanted.values())
-        arrays = dict(zip(self._wanted, self.session.run(names, feed), strict=True))
-        found = {name: np.asarray(array, np.float32) for name, array in arrays.items()}
+        asked = [name for name in self._wanted.values() if name not in feed]
+        arrays = feed | dict(zip(asked, self.session.run(asked, feed), strict=True))
+        found = {what: np.asarray(arrays[name], np.float32) for what, name in self._wanted.items()}
         return Answer(found["logits"], found.get("features"), None)
 
     def _input(self) -> str:
@@ -107,7 +109,8 @@ class Onnx:
             features, weight, bias = head
             if self.weight is None:
                 self.weight, self.bias = weight, bias
-        if features is not None and features not in [each.name for each in graph.graph.output]:
+        shown = [each.name for each in (*graph.graph.output, *graph.graph.input)]
+        if features is not None and features not in shown:
             _refuse_unknown(features, graph.graph)
             graph.graph.output.append(onnx.ValueInfoProto(name=features))
         providers = runtime.get_available_providers()
