@@ -1,5 +1,7 @@
 """`limen shift`: line, hull, select, and what they refuse."""
 
+import signal
+
 import numpy as np
 import pytest
 
@@ -14,10 +16,13 @@ def files(tmp_path):
     np.savez(
         tmp_path / "rows.npz",
         low=draw.normal(0, 1, (80, 3)), high=draw.normal(3, 1, (80, 3)),
-        beyond=draw.normal(9, 1, (80, 3)), narrow=np.zeros((5, 2)),
-        broken=np.full((4, 3), np.nan), labels=np.arange(80) % 2, losses=draw.random(80),
+        beyond=draw.normal(9, 1, (80, 3)), few=draw.normal(size=(2, 3)), narrow=np.zeros((5, 2)),
+        broken=np.full((4, 3), np.nan), once=np.diag([np.inf, 1.0]),
+        labels=np.arange(80) % 2, losses=draw.random(80),
     )  # fmt: skip
     models = "\n".join(f"m{i},{60 + 2 * i},{40 + 2.5 * i}" for i in range(12))
+    (tmp_path / "twice.csv").write_text("model,home,home\na,1,2\n")
+    (tmp_path / "ragged.csv").write_text("a,b\n1,2\n3\n")
     (tmp_path / "models.csv").write_text(f"model,home,away\n{models}\nhalf,70,\n")
     return tmp_path
 
@@ -30,6 +35,26 @@ def test_a_target_beyond_the_sources_is_no_mixture_and_one_of_them_may_be(limen,
     )  # fmt: skip
     assert ended.data["gaps"]["far"]["p_value"] < 0.05
     assert ended.data["gaps"]["far"]["distance"] > 10 * ended.data["gaps"]["near"]["distance"]
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize(
+    ("sources", "target", "said"),
+    [
+        (["low"], "high", "there is one source only"),
+        (["low", "high", "low"], "low", "source s2 repeats another"),
+        (["low", "high"], "few", "the target has 2 rows for 3 dimensions"),
+    ],
+)
+def test_what_weakens_a_gap_is_a_sentence_and_no_failure(limen, files, sources, target, said):
+    given = [f"--source=s{i}={files}/rows.npz/{name}" for i, name in enumerate(sources)]
+    ended = limen("shift", "hull", *given, "--target", f"t={files}/rows.npz/{target}",
+                  "--resamples", 20)  # fmt: skip
+    assert ended.code == 0
+    assert ended.err.startswith(f"warning: {said}")
+    assert ended.err.count("\n") == 1
+    assert f"{said[0].upper()}{said[1:]}" in ended.out
+    assert "UserWarning" not in ended.err
 
 
 def test_the_rows_chosen_are_printed_and_kept(limen, files):
@@ -89,6 +114,13 @@ def test_without_a_table_a_model_stands_beside_the_published_ones(limen):
         (["line", "--table", "{}/models.csv"], "nearest"),
         (["line", "--table", "{}/models.csv", "--common", "model", "--counter", "away"],
          "must hold numbers"),
+        (["line", "--table", "{}/models.csv", "--common", "home", "--counter", "away",
+          "--exclude", "m13"], "got 'm13'; nearest"),
+        (["line", "--model", "mine=100,66"], "take --transform linear"),
+        (["line", "--table", "{}/rows.npz"], "must be a .csv, .tsv or .jsonl"),
+        (["line", "--table", "{}/twice.csv"], "must name each column once; 'home' stands twice"),
+        (["select", "--pool", "{}/ragged.csv", "--budget", 1], "ragged.csv must have 2 cells"),
+        (["select", "--pool", "{}/rows.npz/once", "--budget", 2], "1 row does not: drop it"),
     ],
 )  # fmt: skip
 def test_wrong_use_is_one_sentence_and_nothing_is_written(limen, files, asked, sentence):
@@ -118,6 +150,12 @@ def photos(tmp_path):
     np.savez(tmp_path / "saved.npz", images=rows, texts=np.eye(2), names=np.array(names))
     np.savez(tmp_path / "good.npz", images=np.repeat(np.eye(2), 4, axis=0), texts=np.eye(2),
              names=np.array(names))  # fmt: skip
+    kept = {"texts": np.eye(2), "names": np.array(names)}
+    np.savez(tmp_path / "flat.npz", images=np.zeros((8, 2)), **kept)
+    np.savez(tmp_path / "endless.npz", images=np.full((8, 2), np.inf), **kept)
+    np.savez(tmp_path / "uneven.npz", images=np.ones((8, 3)), **kept)
+    (tmp_path / "one.txt").write_text("hen\n")
+    (tmp_path / "three.txt").write_text("hen\ncock\nfox\n")
     return tmp_path
 
 
@@ -160,7 +198,16 @@ def test_two_models_of_one_name_are_told_apart(limen, photos):
     [
         (["--model", "saved.np"], "is not known; nearest"),
         (["--model", "lite-pair"], "needs --labels"),
-        (["--model", "saved.npz", "--reference", "rows.npz"], "must be a file that ends in"),
+        (["--model", "saved.npz", "--reference", "rows.npz"], "--reference rows.npz must be"),
+        (["--model", "saved.npz", "--reference", "saved.npz"], "--candidates 20 must be at most"),
+        (["--model", "flat.npz"], "--model flat.npz: images must have a direction"),
+        (
+            ["--model", "saved.npz", "--compare", "endless.npz"],
+            "--compare endless.npz: images must",
+        ),
+        (["--model", "uneven.npz"], "--model uneven.npz: images and texts must have one width"),
+        (["--model", "saved.npz", "--labels", "one.txt"], "as 1 names are given"),
+        (["--model", "saved.npz", "--labels", "three.txt"], "2 columns, got 3 names"),
     ],
 )
 def test_what_counter_cannot_use_is_refused_before_a_page(limen, photos, options, said):
@@ -168,6 +215,30 @@ def test_what_counter_cannot_use_is_refused_before_a_page(limen, photos, options
     assert ended.code == 2
     assert said in ended.err
     assert not (photos / "page").exists()
+
+
+def test_a_folder_that_names_no_class_is_answered_with_the_nearest(limen, photos):
+    (photos / "photos/0 hen").rename(photos / "photos/strauss")
+    ended = limen("shift", "counter", "photos", "--model", "saved.npz")
+    assert ended.code == 2
+    assert "'strauss' must begin with a class index or be a class's name; nearest" in ended.err
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_stopped_count_leaves_no_page_and_runs_again(limen, photos, monkeypatch, name):
+    told = ["shift", "counter", "photos", "--model", "saved.npz", "--into", "page"]
+    usual = Page.html
+    monkeypatch.setattr(Page, "html", lambda page: signal.raise_signal(getattr(signal, name)))
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        stopped = limen(*told)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert stopped.code == 130
+    assert stopped.err.splitlines()[-1] == "limen: interrupted"
+    assert not list((photos / "page").glob("*report*"))
+    monkeypatch.setattr(Page, "html", usual)
+    assert limen(*told).code == 0
 
 
 def test_a_class_without_one_of_the_groups_is_named(limen, photos):
@@ -205,6 +276,8 @@ def test_the_planted_background_is_found_and_no_other(limen, answers):
         (["--correct", "label"], "must hold numbers"),
         (["--attribute", "place"], "place"),
         (["--correction", "none"], "correction"),
+        (["--min-gap", "-1"], "--min-gap -1.0 must be"),
+        (["--min-n", "500"], "of --min-n 500 rows or more"),
     ],
 )
 def test_what_discover_cannot_read_is_refused(limen, answers, options, said):

@@ -112,7 +112,7 @@ def test_order_of_rows_does_not_matter():
 def test_a_copy_of_a_source_shares_its_weight_and_changes_nothing():
     sources, target = four(6), mixed(6, [0.5, 0.5, 0, 0])
     once = mixture_gap(sources, target)
-    with pytest.warns(UserWarning, match="e repeats another source"):
+    with pytest.warns(UserWarning, match="source e repeats another"):
         twice = mixture_gap({**sources, "e": sources["a"][::-1]}, target)
     assert twice.weights["a"] == twice.weights["e"] == pytest.approx(once.weights["a"] / 2, abs=0.1)
     with warnings.catch_warnings():

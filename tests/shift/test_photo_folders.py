@@ -146,7 +146,7 @@ def test_two_folders_of_one_class_are_refused(tmp_path):
 
 def test_an_index_beyond_the_names_is_refused(tmp_path):
     laid(tmp_path, *TWO)
-    with pytest.raises(UsageError, match="0 to 1, got 10"):
+    with pytest.raises(UsageError, match="0 to 1, as 2 names are given, got 10"):
         read_photos(tmp_path, names=["cat", "dog"])
 
 

@@ -151,8 +151,8 @@ def test_the_record_shows_family_line_diagonal_and_model():
         ([0.5, 0.6], [0.4, 0.5], "3 models or more"),
         ([0.5, 0.5, 0.5], [0.4, 0.5, 0.6], "must differ"),
         ([0.5, 0.6, 0.7], [0.4, 0.5], "one for each"),
-        ([0.5, 0.6, 1.0], [0.4, 0.5, 0.9], "pass RobustnessLine"),
-        ([0.5, 0.6, 0.7], [0.0, 0.5, 0.6], "pass RobustnessLine"),
+        ([0.5, 0.6, 1.0], [0.4, 0.5, 0.9], "transform=linear, or give RobustnessLine a count"),
+        ([0.5, 0.6, 0.7], [0.0, 0.5, 0.6], "transform=linear, or give RobustnessLine a count"),
     ],
     ids=["percent", "one-percent", "negative", "few", "equal", "lengths", "one", "zero"],
 )

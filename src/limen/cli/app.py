@@ -5,7 +5,9 @@ import re
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import typer
@@ -71,7 +73,7 @@ def ending(arguments: list[str]) -> int:
     command = typer.main.get_command(app)
     try:
         # Not command.main(), which keeps the sentence of an interruption to itself.
-        with command.make_context("limen", list(arguments)) as context:
+        with command.make_context("limen", list(arguments)) as context, _warnings_told():
             command.invoke(context)
         sys.stdout.flush()
     except typer.Exit as ended:
@@ -94,6 +96,22 @@ def ending(arguments: list[str]) -> int:
     return 0
 
 
+@contextmanager
+def _warnings_told() -> Iterator[None]:
+    """What the user should know is a sentence of ours; other warnings look as Python shows them."""
+    with warnings.catch_warnings():
+        usual = warnings.showwarning
+
+        def told(message: Any, category: type[Warning], *where: Any, **more: Any) -> None:
+            if issubclass(category, UserWarning):
+                say(f"warning: {message}")
+            else:
+                usual(message, category, *where, **more)
+
+        warnings.showwarning = told
+        yield
+
+
 def _told(failure: LimenError, command: Any, arguments: list[str]) -> str:
     """The sentence of an error; where the user must change something, in the command's words."""
     if failure.exit_code != UsageError.exit_code:
@@ -114,7 +132,7 @@ def _options(command: Any, arguments: list[str]) -> dict[str, tuple[str, str]]:
 _ALIASES = {
     "retain": "retain_loss", "stop": "stop_forget", "how": "steer", "share": "steer_share",
     "guards": "guard", "rank": "lora", "targets": "lora_targets", "corpus": "split",
-    "subject": "split", "generation": "generate",
+    "subject": "split", "generation": "generate", "min_n": "least", "min_gap": "gap",
 }  # fmt: skip
 """Arguments in Python, and the verbs' parameters that set them, where the two differ."""
 

@@ -77,9 +77,12 @@ def table(path: Path, *, option: str) -> Columns:
         raise UsageError(f"{option} {path} must be {TABLE}; there is no such file")
     if path.suffix == ".jsonl":
         return _objects(path, option)
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = [row for row in csv.reader(file, delimiter="\t" if path.suffix == ".tsv" else ",")
-                if row]  # fmt: skip
+    mark = "\t" if path.suffix == ".tsv" else ","
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = [row for row in csv.reader(file, delimiter=mark) if row]
+    except (UnicodeDecodeError, csv.Error) as wrong:
+        raise UsageError(f"{option} {path} must be {TABLE}: {wrong}") from None
     if len(rows) < 2:
         raise UsageError(f"{option} {path} must hold names of columns and a row at least")
     odd = next((i for i, row in enumerate(rows) if len(row) != len(rows[0])), None)
@@ -88,8 +91,12 @@ def table(path: Path, *, option: str) -> Columns:
             f"{option} {path} must have {len(rows[0])} cells in every row; row {odd} has "
             f"{len(rows[odd])}"
         )
+    names = [name.strip() for name in rows[0]]
+    twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
+    if twice is not None:
+        raise UsageError(f"{option} {path} must name each column once; {twice!r} stands twice")
     return Columns(str(path), {
-        name.strip(): [row[i].strip() for row in rows[1:]] for i, name in enumerate(rows[0])
+        name: [row[i].strip() for row in rows[1:]] for i, name in enumerate(names)
     })  # fmt: skip
 
 
@@ -135,7 +142,8 @@ def rows(text: str, *, option: str) -> np.ndarray:
     found = found.reshape(len(found), -1)
     if not np.isfinite(found).all():
         bad = int((~np.isfinite(found)).any(1).sum())
-        raise UsageError(f"{option} {text} must hold finite numbers; {bad} rows do not: drop them")
+        told = "1 row does not: drop it" if bad == 1 else f"{bad} rows do not: drop them"
+        raise UsageError(f"{option} {text} must hold finite numbers; {told}")
     return found
 
 
@@ -200,5 +208,5 @@ def _read(path: Path, key: str | None, *, option: str) -> np.ndarray:
                 raise UsageError(f"{option} must be one of {', '.join(names)}")
             one: np.ndarray = archive[key or names[0]]
             return one
-    held = table(path, option=option)
+    held = table(path, option=option.removesuffix(f" {path}"))
     return np.stack([held.numbers(name, option=f"{option}, column") for name in held.columns], 1)

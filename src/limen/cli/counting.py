@@ -10,7 +10,7 @@ import numpy as np
 
 from limen._core.errors import UsageError
 from limen.cli.pages import PageFolder
-from limen.cli.seeing import Seen
+from limen.cli.seeing import Seen, saved
 from limen.report import Bars, Facts, Gallery, Page, Section
 from limen.report.gallery import Picture
 from limen.run.progress import say
@@ -21,7 +21,6 @@ from limen.shift.counted import Counted
 from limen.shift.counter import counter
 from limen.shift.labels import LabelSpace, label_space
 from limen.shift.manifest import read_manifest
-from limen.shift.models.embeddings import Embeddings
 from limen.shift.photos import Photos, read_photos
 
 _SIDE, _SHOWN = 160, 6
@@ -59,7 +58,12 @@ def candidates(reference: str | None, held: Photos, *, size: int) -> LabelSpace 
     """
     if reference is None:
         return None
-    return label_space(Embeddings.read(reference), held, size=size)
+    pair = saved(reference, option="--reference")
+    if size > len(pair.texts):
+        raise UsageError(
+            f"--candidates {size} must be at most the {len(pair.texts)} names of {reference}"
+        )
+    return label_space(pair, held, size=size)
 
 
 def count(

@@ -17,6 +17,21 @@ _SAVED = (".npz", ".safetensors")
 _OWN = ("lite0", "lite-pair")
 
 
+def saved(told: str, *, option: str) -> Embeddings:
+    """Saved embeddings, called after their file.
+
+    Raises:
+        UsageError: They cannot be read, or are no embeddings of one pair.
+    """
+    try:
+        found = Embeddings.read(told)
+    except UsageError as wrong:
+        where = "" if str(wrong).startswith(told) else f" {told}:"
+        raise UsageError(f"{option}{where} {wrong}") from None
+    found.name = Path(told).stem
+    return found
+
+
 @dataclass(frozen=True, kw_only=True)
 class Seen:
     """How the command line names a model.
@@ -59,9 +74,7 @@ class Seen:
         if path.suffix == ".onnx":
             return seeing_onnx.model(path, pixels=self.pixels, size=self.size, option=self.option)
         if path.is_file() and path.suffix in _SAVED:
-            saved = Embeddings.read(path)
-            saved.name = path.stem
-            return saved
+            return saved(self.told, option=self.option)
         if path.is_file():
             raise UsageError(
                 f"{named} must be a folder, saved embeddings (.npz, .safetensors) or an .onnx "

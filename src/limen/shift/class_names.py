@@ -69,7 +69,8 @@ def class_of(folder: str, names: Sequence[str] | None = None) -> tuple[int, str]
         index = int(first)
         if names is not None and index >= len(names):
             raise UsageError(
-                f"folder {folder!r} must begin with an index of 0 to {len(names) - 1}, got {index}"
+                f"folder {folder!r} must begin with an index of 0 to {len(names) - 1}, as "
+                f"{len(names)} names are given, got {index}"
             )
         return index, rest.strip() or (names[index] if names is not None else first)
     known = _known(names)

@@ -302,7 +302,7 @@ def _warned(found: dict[str, np.ndarray], goal: np.ndarray) -> tuple[str, ...]:
     alike = _alike(found, None)
     twice = [name for name in found if alike[name] != name]
     if twice:
-        told.append(f"{', '.join(twice)} repeats another source and shares its weight")
+        told += [f"source {name} repeats another and shares its weight" for name in twice]
     for sentence in told:
         warnings.warn(sentence, UserWarning, stacklevel=3)
     return tuple(told)

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import expit, logit, ndtr, ndtri
 
-from limen._core.errors import UsageError
+from limen._core.errors import UsageError, nearest
 from limen._core.streams import numpy_stream
 from limen.measure._numbers import Numbers, numbers, row
 from limen.measure.interval import Interval
@@ -94,7 +94,10 @@ class RobustnessLine:
                 raise UsageError(f"{name} must be one for each of {len(left)} models, got {size}")
         unknown = sorted(set(exclude) - set(called))
         if unknown:
-            raise UsageError(f"exclude must hold names of models, got {unknown}")
+            raise UsageError(
+                f"exclude must hold names of models, got {unknown[0]!r}; nearest: "
+                f"{nearest(unknown[0], map(str, called))}"
+            )
         kept = [place for place, name in enumerate(called) if name not in set(exclude)]
         if len(kept) < _FEWEST:
             raise UsageError(f"a line needs {_FEWEST} models or more, got {len(kept)}; bring more")
@@ -309,8 +312,8 @@ class RobustnessLine:
         found = _MAPS[self.transform][0](shares)
         if not np.isfinite(found).all():
             raise UsageError(
-                f"accuracies of exactly 0 or 1 have no {self.transform}; pass "
-                "RobustnessLine(count=pictures) to clip them, or transform='linear'"
+                f"accuracies of exactly 0 or 1 have no {self.transform}: take transform=linear, or "
+                "give RobustnessLine a count of pictures to clip them by"
             )
         return found
 
