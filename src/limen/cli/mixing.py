@@ -79,8 +79,12 @@ def hull(
         into.write(Page(
             "What the training data can promise", _answer(gaps),
             [*told, Facts({**facts, "seed": seed, **origin()}, title="How to do it again")],
-            subtitle=f"{len(sources)} sources, {len(targets)} targets",
+            subtitle=f"{_counted(sources, 'source')}, {_counted(targets, 'target')}",
         ))  # fmt: skip
+
+
+def _counted(some: Rows, what: str) -> str:
+    return f"{len(some)} {what}" + "s" * (len(some) != 1)
 
 
 def _answer(gaps: Mapping[str, Gap]) -> str:
@@ -115,7 +119,7 @@ def _points(sources: Rows, targets: Rows, *, dimensions: int, seed: int) -> Tabl
         ["target", "rows inside", "fresh source-like rows inside", "mean distance", "largest"],
         lines, title="Rows against the hull of all source rows",
         protocol=f"In {width} principal components of the pooled sources, of width "
-        f"{pooled.shape[1]}. In many dimensions hardly any row lies inside, whatever it is: the "
+        f"{pooled.shape[1]}; effectively {fresh.dimension:.1f}. In many dimensions hardly any row lies inside, whatever it is: the "
         "third column says how many fresh rows of the same spread do.",
     )  # fmt: skip
 

@@ -17,10 +17,10 @@ def hull_cover(pool: Pool, budget: int, *, dimensions: int = 16, whiten: bool = 
 
     A hull only grows, so the largest distance never rises, and a smaller budget gives a prefix of a
     larger one. When no row lies outside any more, it goes on with the row farthest from any chosen
-    one, which fills the inside. What lies in the hull of the sources is a mixture of them and no
-    surprise to a model that does well on each; this spends the budget on the rows that are none.
-    It takes extremes, so it takes errors of measurement and wrong labels too: look at the first
-    rows before training on them.
+    one, which fills the inside. A row inside lies between rows that are learnt from; this spends
+    the budget on those that do not. That is the hull of points: that rows lie inside does not make
+    their distribution a mixture, which `mixture_gap` asks. It takes extremes, so it takes errors of
+    measurement and wrong labels too: look at the first rows before training on them.
 
     Args:
         pool: Rows to choose from; only their features and cells count.
