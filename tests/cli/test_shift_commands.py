@@ -34,7 +34,7 @@ def test_a_target_beyond_the_sources_is_no_mixture_and_one_of_them_may_be(limen,
         "--target", f"near={files}/rows.npz/low", "--resamples", 40, "--json",
     )  # fmt: skip
     assert ended.data["gaps"]["far"]["p_value"] < 0.05
-    assert "width 3; effectively 1.4" in ended.data["tables"][1]["protocol"]
+    assert "3 principal components (effectively 1.4)" in ended.data["tables"][1]["protocol"]
     assert ended.data["gaps"]["far"]["distance"] > 10 * ended.data["gaps"]["near"]["distance"]
 
 

@@ -118,9 +118,9 @@ def _points(sources: Rows, targets: Rows, *, dimensions: int, seed: int) -> Tabl
     return Table(
         ["target", "rows inside", "fresh source-like rows inside", "mean distance", "largest"],
         lines, title="Rows against the hull of all source rows",
-        protocol=f"In {width} principal components of the pooled sources, of width "
-        f"{pooled.shape[1]}; effectively {fresh.dimension:.1f}. In many dimensions hardly any row lies inside, whatever it is: the "
-        "third column says how many fresh rows of the same spread do.",
+        protocol=f"In {width} principal components (effectively {fresh.dimension:.1f}) of the "
+        f"pooled sources, of width {pooled.shape[1]}. In many dimensions hardly any row lies "
+        "inside, whatever it is: the third column says how many fresh rows of the same spread do.",
     )  # fmt: skip
 
 

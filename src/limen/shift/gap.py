@@ -38,10 +38,10 @@ def mixture_gap(
         gap^2 = min over shares pi of ||mu_target - sum_i pi_i mu_i||^2,
 
     where every inner product is estimated without bias: no row is ever compared with itself. The
-    smallest of unbiased values is somewhat too small, and so it is in the null. Inside the hull a model's error on
-    the target is the same mixture of its errors on the sources; outside nothing of the kind holds
-    (`risk_bound`). That is another question than whether single rows lie between the sources'
-    rows: data centred between two sources are no mixture of them.
+    smallest of unbiased values is somewhat too small, and so it is in the null. Inside the hull a
+    model's error on the target is the same mixture of its errors on the sources; outside nothing
+    of the kind holds (`risk_bound`). That is another question than whether single rows lie between
+    the sources' rows: data centred between two sources are no mixture of them.
 
     The p-value draws targets from the mixture found, of the target's own size, and the sources'
     means with them. Up to 4,096 rows in all the kernel is exact, above it is that of random
