@@ -182,6 +182,7 @@ def test_two_models_are_compared_over_classes(limen, photos):
     assert "drop of 50.0 points" in ended.err
     assert "drop of 0.0 points" in ended.err
     assert "saved against good" in ended.out
+    assert "good falls by 50.0 points less [0.0, 100.0] than saved" in ended.err
 
 
 def test_two_models_of_one_name_are_told_apart(limen, photos):

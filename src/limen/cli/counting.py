@@ -16,7 +16,7 @@ from limen.report.gallery import Picture
 from limen.run.progress import say
 from limen.run.provenance import origin
 from limen.shift.class_names import read_names
-from limen.shift.compare import compare
+from limen.shift.compare import Contrast, compare
 from limen.shift.counted import Counted
 from limen.shift.counter import counter
 from limen.shift.labels import LabelSpace, label_space
@@ -81,10 +81,12 @@ def count(
     found = [counter(one, held, labels=names, candidates=space, seed=seed) for one in models]
     found = _told_apart(found)
     tables = [table for one in found for table in (one.overall, one.table)]
-    if len(found) > 1:
-        tables.insert(0, compare(*found, seed=seed).table)
-    for one in found:
-        say(one.answer)
+    against = compare(*found, seed=seed) if len(found) > 1 else None
+    if against is not None:
+        tables.insert(0, against.table)
+    answers = [one.answer for one in found] + ([_apart(against)] if against else [])
+    for answer in answers:
+        say(answer)
     if as_json:
         print(json.dumps([one.to_dict() for one in found], indent=2, default=np.ndarray.tolist))
     else:
@@ -94,9 +96,21 @@ def count(
         facts = Facts({"photos": source, "count": len(held), "seed": seed, **origin()},
                       title="How to do it again")  # fmt: skip
         into.write(
-            Page("The animal, or its background?", found[0].answer, [*records, facts],
+            Page("The animal, or its background?", " ".join([answers[0], *answers[2:]]),
+                 [*records, facts],
                  subtitle=f"{len(found[0].classes)} classes, {found[0].space}")
         )  # fmt: skip
+
+
+def _apart(against: Contrast) -> str:
+    """By how much less, or more, the second model falls, in one sentence."""
+    drop = against.drop
+    sign, word = (1, "less") if drop.difference >= 0 else (-1, "more")
+    low, high = sorted((100 * sign * drop.interval.low, 100 * sign * drop.interval.high))
+    return (
+        f"{against.second} falls by {abs(100 * drop.difference):.1f} points {word} "
+        f"[{low:.1f}, {high:.1f}] than {against.first}, for other classes."
+    )
 
 
 def _told_apart(found: list[Counted]) -> list[Counted]:

@@ -74,13 +74,13 @@ def counter(
 
     folder = pages.folder("shift counter", options)
     held, names = do.photos(photos, labels)
+    space = do.candidates(reference, held, size=candidates)
     place = subjects.place(device, dtype="float32", threads=None)
     first = Seen(
         told=model, device=place.device, weights=weights, pixels=pixels, size=size, names=names
     )
     second = do.second(first, compare, weights=compare_weights)
     both = [one.model() for one in (first, second) if one is not None]
-    space = do.candidates(reference, held, size=candidates)
     do.count(
         both, held, names=names, space=space, source=photos, seed=seed, into=folder,
         as_json=as_json,
