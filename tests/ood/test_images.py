@@ -134,7 +134,7 @@ def test_a_folder_that_an_archive_lacks_is_named(archive):
         ({"images": np.zeros((2, 4), dtype=np.uint8)}, "must have shape"),
         ({"images": np.zeros((2, 4, 4), np.uint8), "labels": np.array([0])}, "labels must be"),
         ({"images": np.zeros((2, 4, 4), np.uint8), "labels": np.array([0.5, 1])}, "labels must be"),
-        ({"images": np.zeros((2, 4, 4), np.uint8), "labels": np.array([-1, 0])}, "labels must be"),
+        ({"images": np.zeros((2, 4, 4), np.uint8), "labels": np.array([-1, 0])}, "labels must lie"),
     ],
 )
 def test_arrays_of_another_form_are_refused(tmp_path, arrays, said):

@@ -14,7 +14,7 @@ from zipfile import BadZipFile, ZipFile
 import numpy as np
 from jaxtyping import Int64, UInt8
 
-from limen._core.errors import UsageError
+from limen._core.errors import UsageError, nearest
 from limen._core.optional import require
 from limen.run.progress import progress
 
@@ -109,6 +109,7 @@ def read_images(
     if path.suffix == ".npz":
         return _npz(path, size=size, limit=limit)
     files = _files(path)
+    _require_utf8([str(name) for name, _ in files])
     if not files:
         kinds = ", ".join(_SUFFIXES[:3])
         raise UsageError(f"{source} must hold pictures ({kinds}, ...); there are none")
@@ -139,6 +140,18 @@ def read_images(
         classes=() if classes == ("",) else classes,
         skipped=tuple(str(files[chosen[i]][0]) for i in bad),
     )
+
+
+def _require_utf8(names: Sequence[str]) -> None:
+    """Refuse names that no page and no run folder could hold.
+
+    Raises:
+        UsageError: One of them is not UTF-8.
+    """
+    odd = next((name for name in names if any("\ud800" <= sign <= "\udfff" for sign in name)), None)
+    if odd is not None:
+        shown = odd.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        raise UsageError(f"names of pictures and folders must be UTF-8, got {shown}; rename it")
 
 
 def require_apart(sets: Mapping[str, Images]) -> None:
@@ -181,9 +194,16 @@ def _files(path: Path) -> list[_File]:
     if archive is not None:
         return _zipped(archive, path.relative_to(archive).as_posix())
     if not path.is_dir():
-        raise UsageError(f"{path} must be a folder, a .zip archive or an .npz file; it is none")
+        what = "it is none" if path.exists() else f"there is nothing there{_near(path)}"
+        raise UsageError(f"{path} must be a folder, a .zip archive or an .npz file; {what}")
     found = sorted(p for p in path.rglob("*") if _is_picture(p.name) and p.is_file())
     return [(PurePosixPath(p.relative_to(path).as_posix()), p.read_bytes) for p in found]
+
+
+def _near(path: Path) -> str:
+    """What lies beside it under the likest names."""
+    here = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+    return f"; nearest: {nearest(path.name, here)}" if here else ""
 
 
 def _zipped(archive: Path, folder: str) -> list[_File]:
@@ -266,8 +286,6 @@ def _npz(path: Path, *, size: int, limit: int | None) -> Images:
         rows = list(_each(images[chosen], advance))
     pixels = [_fitted(image.fromarray(row), size) for row in rows]
     classes = 0 if labels is None else int(labels.max()) + 1
-    if classes > CLASSES:
-        raise UsageError(f"{path}: labels must be below {CLASSES:,}, got {classes - 1:,}")
     return Images(
         np.stack(pixels),
         tuple(f"{path.name}:{i}" for i in chosen),
@@ -292,24 +310,41 @@ def _arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     try:
         with np.load(path, allow_pickle=False) as stored:
             found = {name: stored[name] for name in stored.files}
+    except FileNotFoundError:
+        where = f"there is nothing there{_near(path)}"
+        raise UsageError(f"{path} must be an npz file; {where}") from None
     except (OSError, BadZipFile, ValueError, EOFError) as broken:
-        raise UsageError(f"{path} must be an npz file of plain arrays: {broken}") from broken
-    images, labels = found.get("images"), found.get("labels")
-    if images is None or images.dtype != np.uint8 or not len(images):
+        why = "it is none" if "pickled" in str(broken) else str(broken)
+        raise UsageError(f"{path} must be an npz file of plain arrays: {why}") from broken
+    images = found.get("images")
+    if images is None or images.dtype != np.uint8:
         raise UsageError(f"{path} must hold 'images', uint8; it holds {_told(found)}")
     if images.ndim != 3 and images.shape[3:] != (3,):
         raise UsageError(
             f"{path}: images must have shape (rows, height, width) or (rows, height, width, 3); "
             f"got {images.shape}"
         )
-    if labels is None:
-        return images, None
-    if labels.shape != images.shape[:1] or labels.dtype.kind not in "iu" or labels.min() < 0:
+    if not images.size:
+        raise UsageError(f"{path} must hold a picture, of a pixel at least; got {images.shape}")
+    labels = found.get("labels")
+    return images, None if labels is None else _labels(labels, len(images), path)
+
+
+def _labels(labels: np.ndarray, rows: int, path: Path) -> np.ndarray:
+    """The labels as numbers of classes.
+
+    Raises:
+        UsageError: They are none, or not one for each picture.
+    """
+    if labels.shape != (rows,) or labels.dtype.kind not in "iu":
         raise UsageError(
-            f"{path}: labels must be a whole number from 0 up for each of {len(images)} pictures; "
+            f"{path}: labels must be a whole number from 0 up for each of {rows} pictures; "
             f"got {labels.dtype} of shape {labels.shape}"
         )
-    return images, labels.astype(np.int64)
+    if labels.min() < 0 or labels.max() >= CLASSES:  # before a cast could turn them negative
+        odd = int(labels.min() if labels.min() < 0 else labels.max())
+        raise UsageError(f"{path}: labels must lie in 0 to {CLASSES - 1:,}, got {odd:,}")
+    return labels.astype(np.int64)
 
 
 def _told(found: Mapping[str, np.ndarray]) -> str:
