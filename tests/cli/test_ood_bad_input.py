@@ -41,7 +41,7 @@ def threshold(pictures, *more, calibration="calibration"):
     ("settings", "sentence"),
     [
         ({"inliers": "train/low"}, "must hold one folder for each class, or labels; it has none"),
-        ({"inliers": "nowhere"}, "must be a folder, a .zip archive or an .npz file; it is none"),
+        ({"inliers": "nowhere"}, "a .zip archive or an .npz file; there is nothing there"),
         ({"outliers": None}, "--outliers is needed: OutlierExposure learns from them"),
         ({"outliers": "train/low"}, "--inliers and --outliers must not share files; they share 12"),
         ({"net": None}, "--net, a fresh network, or --from, a classifier to go on from: give one"),

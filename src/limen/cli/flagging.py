@@ -1,6 +1,7 @@
 """The work behind `limen ood threshold` and `limen ood score`; imported only when there is some."""
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,15 @@ from limen._core.errors import UsageError
 from limen.bank.bank import FeatureBank
 from limen.cli.classifiers import Seer
 from limen.cli.pages import PageFolder
-from limen.cli.pictures import Reading, bare, described, renumbered, scattered
+from limen.cli.pictures import Reading, bare, described, renumbered, scattered, taught_on
 from limen.cli.separating_records import called
 from limen.measure.threshold import Threshold
 from limen.ood.data import Images, require_apart
 from limen.ood.detector import Detector
-from limen.ood.scores.protocol import fits, fitted, learns, name_of, scored
+from limen.ood.scores.hull_distance import HullDistance
+from limen.ood.scores.knn import KNN
+from limen.ood.scores.nn_guide import NNGuide
+from limen.ood.scores.protocol import fits, fitted, learns, name_of, scored, sees
 from limen.report import Facts, Histogram, Page, Table
 from limen.report.table import Cell
 from limen.run.files import load as loaded
@@ -29,18 +33,34 @@ from limen.run.provenance import origin
 ROWS, TRAIN = "rows", "train"
 FILE = "detector.safetensors"
 """A detector's, in a folder."""
+_IN_BLOCKS = (KNN, NNGuide, HullDistance)
+"""Scores that go through rows in blocks, which no graph can."""
 
 
 def place_of(into: Path) -> Path:
     """The detector's file: the one named, or `FILE` in the folder named.
 
     Raises:
-        UsageError: A file that is no detector's stands there.
+        UsageError: A file that is no detector's stands there, or where its folder would.
     """
     path = into / FILE if into.is_dir() or not into.suffix else into
+    _require_room(path, option="--into")
     if path.exists() and not _is_detector(path):
         raise UsageError(f"--into {path} holds something else than a detector; name another file")
     return path
+
+
+def _require_room(path: Path, *, option: str) -> None:
+    """Refuse a file below another file, or in a folder that we may not write to.
+
+    Raises:
+        UsageError: So it is.
+    """
+    home = next(place for place in path.absolute().parents if place.exists())
+    if path.is_dir() or not home.is_dir() or not os.access(home, os.W_OK):
+        what = path if path.is_dir() else home
+        why = "may not be written to" if home.is_dir() and home is what else "stands in its way"
+        raise UsageError(f"{option} {path} must be a file that can be written; {what} {why}")
 
 
 def check_alpha(alpha: float) -> None:
@@ -53,21 +73,28 @@ def check_alpha(alpha: float) -> None:
         raise UsageError(f"--alpha {alpha} must lie between 0 and 1")
 
 
-def check_onnx(onnx: Path | None, seer: Seer, *, per_class: bool) -> None:
+def check_onnx(onnx: Path | None, seer: Seer, score: Any, *, per_class: bool) -> None:
     """Refuse what no ONNX file can be written of.
 
     Raises:
-        UsageError: A classifier that is an ONNX file itself, thresholds by class, or a file name
-            without the ending.
+        UsageError: A classifier that is an ONNX file itself, thresholds by class, a score whose
+            graph takes one number of rows only, or a file name without the ending.
     """
     if onnx is None:
         return
     if onnx.suffix != ".onnx":
         raise UsageError(f"--onnx {onnx} must end in .onnx")
+    _require_room(onnx, option="--onnx")
     if not isinstance(seer.network, nn.Module):
         raise UsageError("--onnx writes a classifier that train wrote; --model is an ONNX file")
     if per_class:
         raise UsageError("--onnx holds one threshold for all pictures; leave --per-class out")
+    odd = [name for name in sees(score) if name not in ("logits", "features")]
+    if odd or isinstance(score, _IN_BLOCKS):
+        raise UsageError(
+            f"--onnx holds scores of logits and features that take any number of rows; "
+            f"{name_of(score)} does not: leave --onnx out"
+        )
 
 
 def detector_at(where: Path) -> Detector:
@@ -119,6 +146,11 @@ def threshold(
     too few pictures take that of all.
     """
     pictures = reading(calibration, size=seer.size, option="--calibration")
+    if taught_on(seer.where, pictures):
+        raise UsageError(
+            f"--calibration {calibration} holds the pictures that --model {seer.where} was trained "
+            "on, so nothing could be promised of new ones; bring others"
+        )
     Threshold(alpha=alpha).fit(np.zeros(len(pictures)))  # too few are refused before any pass
     taught = _taught(seer, train, reading, apart={"--calibration": pictures})
     per_class, fallback = each

@@ -194,10 +194,10 @@ def threshold(
     found = scoring.scores([score], train=train)
     file = do.place_of(into)
     do.check_alpha(alpha)
-    folder = pages.folder("ood threshold", options)
+    folder = pages.folder("ood threshold", options, option="--page")
     place = subjects.place(device, dtype="float32", threads=threads)
     seer = classifiers.load(model, place.device, scores=found)
-    do.check_onnx(onnx, seer, per_class=per_class)
+    do.check_onnx(onnx, seer, found[0], per_class=per_class)
     do.threshold(
         seer, found[0], calibration=calibration, train=train, alpha=alpha,
         each=(per_class, fallback), reading=pictures.Reading(limit, skip_bad), into=file,

@@ -20,6 +20,7 @@ from limen.ood.augment import Augment
 from limen.ood.choose import usual_score
 from limen.ood.data import Images, require_apart
 from limen.ood.models import About, Classifier, load_classifier, save_classifier
+from limen.ood.scores.extra_class import extra_class
 from limen.ood.scores.protocol import fits, name_of
 from limen.ood.train import Training
 from limen.report import Facts, Page, Table, Trace
@@ -28,6 +29,8 @@ from limen.run.progress import say
 from limen.run.provenance import origin
 
 FRESH_LR, TUNED_LR = 0.03, 0.01
+LARGEST = 10_000
+"""Pixels on a side: one such picture takes 300 MB."""
 _AS_IT_IS: Any = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
 """Of an `Augment` that leaves the normalisation to the classifier."""
 
@@ -77,7 +80,12 @@ def plan(
         raise UsageError(f"--held-out {held_out} must lie between 0 and 1")
     by = usual_score(asked) if judged_by is None else score(judged_by)
     if fits(by):
-        raise UsageError(f"--score {name_of(by)} is fitted; held-out pictures are judged by others")
+        raise UsageError(
+            f"--score {name_of(by)} is fitted; held-out pictures are judged by others, such as "
+            "energy"
+        )
+    if by is extra_class and not getattr(asked, "extra_classes", 0):
+        raise UsageError(f"--score extra_class is for --objective NTOM, got {told}; take another")
     augment = Augment(padding=size // 8 if crop is None else crop, flip=flip, **_AS_IT_IS)
     training = Training(
         objective=None if isinstance(asked, FromPixels) else asked,
@@ -114,8 +122,8 @@ def start(net: str | None, begun: str | None, *, size: int | None) -> tuple[int,
     if (net is None) == (begun is None):
         raise UsageError("--net, a fresh network, or --from, a classifier to go on from: give one")
     if begun is None:
-        if size is not None and size < 1:
-            raise UsageError(f"--size {size} must be at least 1")
+        if size is not None and not 1 <= size <= LARGEST:
+            raise UsageError(f"--size {size} must be at least 1 and at most {LARGEST:,}")
         return size or 32, None
     try:
         model = load_classifier(begun)
@@ -179,7 +187,7 @@ def classifier(
                 deepcopy(fresh).eval()(torch.from_numpy(rows.inliers.inputs[:2]))
         except UsageError as wrong:
             raise UsageError(f"--net: {wrong}") from None
-        except RuntimeError as wrong:
+        except (RuntimeError, AssertionError, ValueError) as wrong:
             why = str(wrong).splitlines()[0]
             raise UsageError(f"--net {net} must take pictures of size {size}: {why}") from None
         return fresh

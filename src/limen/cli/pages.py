@@ -27,6 +27,7 @@ class PageFolder:
 
     path: Path
     spec: Mapping[str, Any]
+    option: str = "--into"
 
     def check(self) -> None:
         """Refuse a folder that holds something else; touches nothing.
@@ -38,9 +39,13 @@ class PageFolder:
         noted = read_json(file) if file.is_file() else self.spec
         if not isinstance(noted, dict) or noted.get("kind") not in VERBS:
             raise UsageError(
-                f"--into {self.path} must not be a run's folder, whose page would be replaced"
+                f"{self.option} {self.path} must not be a run's folder, whose page would be "
+                "replaced"
             )
-        RunFolder(self.path).check(self.spec)
+        try:
+            RunFolder(self.path).check(self.spec)
+        except UsageError as wrong:
+            raise UsageError(str(wrong).replace("into=", f"{self.option} ", 1)) from None
 
     @contextmanager
     def held(self) -> Iterator[Path]:
@@ -58,17 +63,20 @@ class PageFolder:
             say(f"the page: {page.write(path / 'report.html')}")
 
 
-def folder(command: str, options: Mapping[str, Any]) -> PageFolder | None:
+def folder(
+    command: str, options: Mapping[str, Any], *, option: str = "--into"
+) -> PageFolder | None:
     """The folder of a command's page, checked before anything is loaded; None without one.
 
     Args:
         command: One of `VERBS`.
         options: Its options by name; "into" is the folder, or None.
+        option: What the command calls that folder.
     """
     if options["into"] is None:
         return None
     kept = {name: value for name, value in options.items() if name not in IDLE}
     texts = {name: str(value) for name, value in kept.items() if isinstance(value, Path)}
-    found = PageFolder(options["into"], {"kind": command, **kept, **texts})
+    found = PageFolder(options["into"], {"kind": command, **kept, **texts}, option)
     found.check()
     return found

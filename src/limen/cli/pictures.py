@@ -11,6 +11,7 @@ import numpy as np
 from limen._core.errors import UsageError, nearest
 from limen.ood.data import Images, read_images
 from limen.run.progress import say
+from limen.run.store import read_json
 
 TOLD = 5
 """Names of pictures in a message."""
@@ -131,6 +132,15 @@ def content(images: Images) -> str:
     labels = None if images.labels is None else images.labels.tolist()
     told = repr((images.inputs.shape, images.hashes, labels, images.classes))
     return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
+def taught_on(model: str, images: Images) -> bool:
+    """Whether these are the very pictures whose training made a run folder; parts are not known."""
+    homes = [Path(model), Path(model).parent]
+    spec = next((home / "spec.json" for home in homes if (home / "spec.json").is_file()), None)
+    told = read_json(spec) if spec else {}
+    facts = str(told.get("inliers pictures", "")) if isinstance(told, dict) else ""
+    return facts.endswith(f", hash {content(images)}")
 
 
 def described(sets: Mapping[str, tuple[str, Images]]) -> dict[str, str]:

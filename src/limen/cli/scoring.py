@@ -34,7 +34,7 @@ def score(text: str) -> Any:
     Raises:
         UsageError: An unknown name or setting, or a score that needs more than one pass.
     """
-    name, settings = _called(text, option="--score")
+    name, places, settings = _called(text, option="--score")
     make = looked_up(name, SCORES, option="--score")
     if make is ODIN:
         raise UsageError(
@@ -44,6 +44,7 @@ def score(text: str) -> Any:
     if not isfunction(make):
         return named(text, SCORES, option="--score")
     takes = list(signature(make).parameters)[1:]
+    settings = _placed(places, settings, takes, text=text, option="--score")
     unknown = next((setting for setting in settings if setting not in takes), None)
     if unknown is not None:
         raise UsageError(
@@ -80,7 +81,7 @@ def scores(texts: Sequence[str], *, train: str | None) -> list[Any]:
     return found
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FromPixels:
     """ATOL with a generator fitted on the inliers' pixels: principal components.
 
@@ -104,6 +105,11 @@ class FromPixels:
             self._made(torch.zeros_like, Latents(torch.zeros(2, self.width), **self.latents))
         except (UsageError, TypeError) as wrong:
             raise UsageError(f"--objective 'ATOL': {wrong}") from None
+
+    def __repr__(self) -> str:
+        """As on the command line: what a run folder keeps and a refusal shows."""
+        told = {"width": self.width, **self.latents, **self.settings}
+        return f"ATOL({', '.join(f'{name}={value!r}' for name, value in told.items())})"
 
     def fitted(self, inliers: Images, *, seed: int) -> ATOL:
         """The objective for these inliers, whose pixels are taken from 0 to 1."""
@@ -134,11 +140,12 @@ def objective(text: str) -> Asked:
     """
     if text.strip().casefold() == "none":
         return None
-    name, settings = _called(text, option="--objective")
+    name, places, settings = _called(text, option="--objective")
     if looked_up(name, OBJECTIVES, option="--objective") is not ATOL:
         found: Objective = named(text, OBJECTIVES, option="--objective")
         return found
     takes = ["width", *_LATENT, *list(signature(ATOL).parameters)[2:]]
+    settings = _placed(places, settings, takes, text=text, option="--objective")
     unknown = next((setting for setting in settings if setting not in takes), None)
     if unknown is not None:
         raise UsageError(
@@ -155,8 +162,8 @@ def needs_outliers(asked: Asked) -> bool:
     return asked is not None and not isinstance(asked, FromPixels | VOS)
 
 
-def _called(text: str, *, option: str) -> tuple[str, dict[str, Any]]:
-    """Name and settings by name.
+def _called(text: str, *, option: str) -> tuple[str, list[Any], dict[str, Any]]:
+    """Name, settings by place and settings by name.
 
     Raises:
         UsageError: It is neither a name nor a call.
@@ -166,12 +173,34 @@ def _called(text: str, *, option: str) -> tuple[str, dict[str, Any]]:
     except SyntaxError:
         node = None
     if isinstance(node, ast.Name):
-        return node.id, {}
+        return node.id, [], {}
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
         try:
-            return node.func.id, {str(k.arg): ast.literal_eval(k.value) for k in node.keywords}
+            by_place = [ast.literal_eval(value) for value in node.args]
+            return node.func.id, by_place, {
+                str(k.arg): ast.literal_eval(k.value) for k in node.keywords
+            }  # fmt: skip
         except ValueError:
             pass
     raise UsageError(
         f"{option} {text!r} must be a name, or a name with settings: 'KNN(k=50)', 'DAL(radius=0.1)'"
     )
+
+
+def _placed(
+    places: Sequence[Any], settings: dict[str, Any], takes: Sequence[str], *, text: str, option: str
+) -> dict[str, Any]:
+    """Settings by place under their names, before those by name.
+
+    Raises:
+        UsageError: More of them than there are, or one given twice.
+    """
+    if len(places) > len(takes):
+        raise UsageError(
+            f"{option} {text!r} has no more settings than {', '.join(takes) or 'none'}"
+        )
+    found = dict(zip(takes, places, strict=False))
+    twice = next((name for name in settings if name in found), None)
+    if twice is not None:
+        raise UsageError(f"{option} {text!r} gives {twice} twice; give it once")
+    return {**found, **settings}

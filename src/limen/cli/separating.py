@@ -11,7 +11,7 @@ import numpy as np  # before torch, whose C code imports it and swallows Ctrl-C
 from limen._core.errors import UsageError, nearest
 from limen.cli.classifiers import Seer, load
 from limen.cli.pages import PageFolder
-from limen.cli.pictures import Reading, bare, described, renumbered, sets
+from limen.cli.pictures import Reading, bare, described, renumbered, sets, taught_on
 from limen.cli.separating_records import called, curves, hardest
 from limen.measure._numbers import share_of
 from limen.measure.separation import roc
@@ -20,6 +20,7 @@ from limen.ood.data import Images, require_apart
 from limen.ood.judge import judge as judged_on
 from limen.ood.judged import Judged
 from limen.report import Facts, Histogram, Page, Section, Table
+from limen.run.progress import say
 from limen.run.provenance import origin
 
 INLIERS, TRAIN = "inliers", "train"
@@ -140,6 +141,8 @@ def _read(
         }
         require_apart({_option(name): images for name, images in cache[seer.size].items()})
     found = dict(cache[seer.size])
+    if taught_on(seer.where, found[INLIERS]):
+        say(f"--inliers are the pictures that {seer.where} was trained on, which flatters it")
     for name in (TRAIN, INLIERS):
         if name in found:
             found[name] = renumbered(found[name], seer.classes, option=_option(name))

@@ -82,13 +82,13 @@ class Training:
     def __post_init__(self) -> None:
         if self.steps < 1:
             raise UsageError(f"steps={self.steps} must be at least 1")
-        if not 0 < self.lr < float("inf") or not 0 <= self.momentum < 1:
-            raise UsageError(f"lr={self.lr} must be positive, momentum={self.momentum} in 0 to 1")
-        if not (0 <= self.factor < float("inf") and 0 <= self.weight_decay < 1):
-            raise UsageError(
-                f"weight={self.weight} and weight_decay={self.weight_decay} must not be negative; "
-                "decay stays below 1"
-            )
+        if not 0 < self.lr < float("inf"):
+            raise UsageError(f"lr={self.lr} must be positive and finite")
+        if not 0 <= self.factor < float("inf"):
+            raise UsageError(f"weight={self.weight} must be at least 0 and finite")
+        for name in ("momentum", "weight_decay"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UsageError(f"{name}={getattr(self, name)} must be at least 0 and below 1")
         self.step()
         Loop(clip=self.clip, save_every=self.save_every)
 
