@@ -17,7 +17,10 @@ from limen.anomaly.events import as_labels
 from limen.anomaly.series import Missing, as_series
 
 TIMES = ("time", "timestamp", "datetime", "date", "ts")
+INDEX = "Unnamed: 0"
+"""What pandas calls the column that it writes a frame's index to."""
 LABELS = ("label", "labels", "is_anomaly", "anomaly")
+_NUMBER = re.compile(r"-?\d+(\.\d+)*(e[+-]?\d+)?", re.IGNORECASE)
 _READERS = {".csv": ",", ".tsv": "\t", ".parquet": "", ".npz": "", ".npy": "", ".txt": ""}
 
 
@@ -94,7 +97,9 @@ def read_series(
     r"""Read one series.
 
     A column called time, timestamp, datetime, date or ts holds the times, one called label,
-    labels, is_anomaly or anomaly the labels (upper or lower case); all others are channels.
+    labels, is_anomaly or anomaly the labels (upper or lower case); all others are channels. A first
+    column without a name, as pandas writes an index, holds the times where no other does, and is
+    left out else; so is the index of a Parquet table.
 
     Args:
         path: A .csv, .tsv or .parquet table; .npy or .txt of numbers; or an array of an .npz by
@@ -108,8 +113,8 @@ def read_series(
         The recording.
 
     Raises:
-        UsageError: No such file, column or key; times out of order or twice; labels that are not 0
-            and 1 or of another length; columns that are no numbers.
+        UsageError: No such file, column or key; a table without rows or names; times out of order
+            or twice; labels that are not 0 and 1 or of another length; columns that are no numbers.
 
     Example:
         >>> from tempfile import mkdtemp
@@ -122,6 +127,8 @@ def read_series(
     path = Path(path)
     inside = path.parent.suffix == ".npz" and path.parent.is_file()
     file = path.parent if inside else path
+    if file.is_dir():
+        raise UsageError(f"{file} must be a file; it is a folder")
     if not file.is_file():
         here = [p.name for p in file.parent.glob("*")] if file.parent.is_dir() else []
         hint = f"; nearest: {nearest(file.name, here)}" if here else ""
@@ -234,21 +241,17 @@ def _table(
         UsageError: It cannot be read.
     """
     pandas = require("pandas", extra="timeseries")
-    try:
-        if file.suffix == ".parquet":
-            require("pyarrow", extra="timeseries")
-            frame = pandas.read_parquet(file)
-        else:
-            frame = pandas.read_csv(file, sep=_READERS[file.suffix], float_precision="round_trip")
-    except (ValueError, OSError) as failure:
-        raise UsageError(f"{file} must be a table with a header: {failure}") from failure
-    frame.columns = [str(column) for column in frame.columns]
+    frame = _frame(file, pandas)
     times = _column(frame, time, TIMES, file=file)
     labels = _column(frame, label, LABELS, file=file)
+    index = INDEX if frame.columns[0] == INDEX else None
+    times = times or index
     wanted = list(channels) if channels is not None else None
     for name in wanted or ():
         _column(frame, name, (), file=file)
-    taken = wanted or [c for c in frame.columns if c not in (times, labels)]
+    taken = wanted or [c for c in frame.columns if c not in (times, labels, index)]
+    if len(set(taken)) < len(taken):
+        raise UsageError(f"channels of {file} must be named once each, got {', '.join(taken)}")
     if not taken:
         raise UsageError(f"{file} must have a column of values beside {times or labels}")
     values = as_series(frame[taken], missing=missing, name=file.name)
@@ -258,6 +261,35 @@ def _table(
         labels=None if labels is None else as_labels(frame[labels].to_numpy(), len(values)),
         source=file.name, named=True,
     )  # fmt: skip
+
+
+def _frame(file: Path, pandas: Any) -> Any:
+    """A table with named columns and rows; an index that says something is its first column.
+
+    Raises:
+        UsageError: It cannot be read, or has no rows or no names.
+    """
+    try:
+        if file.suffix == ".parquet":
+            require("pyarrow", extra="timeseries")
+            frame = pandas.read_parquet(file)
+            if not isinstance(frame.index, pandas.RangeIndex):
+                frame = frame.reset_index(names=[n or INDEX for n in frame.index.names])
+        else:
+            frame = pandas.read_csv(file, sep=_READERS[file.suffix], float_precision="round_trip")
+    except UnicodeDecodeError as failure:
+        raise UsageError(f"{file} must be UTF-8 text: {failure.reason}; save it anew") from failure
+    except (ValueError, OSError) as failure:
+        raise UsageError(f"{file} must be a table with a header: {failure}") from failure
+    frame.columns = [str(column) for column in frame.columns]
+    if not len(frame):
+        raise UsageError(f"{file} must have rows; it has a header alone")
+    if all(_NUMBER.fullmatch(name) for name in frame.columns) and "." in "".join(frame.columns):
+        raise UsageError(
+            f"{file} must begin with the names of its columns; it begins with "
+            f"{', '.join(frame.columns[:3])}"
+        )
+    return frame
 
 
 def _column(frame: Any, named: str | None, usual: tuple[str, ...], *, file: Path) -> str | None:

@@ -10,6 +10,7 @@ from limen._core.errors import UsageError
 
 Missing = Literal["raise", "linear", "forward", "mean"]
 Series = Float[np.ndarray, "time channels"]
+_ROOM = 1e-4  # for sums of squares of a hundred million values
 POLICIES = "missing='linear', 'forward' or 'mean'"
 """What an error offers for NaN."""
 
@@ -31,8 +32,8 @@ def as_series(values: Any, *, missing: Missing = "raise", name: str = "X") -> Se
         A new array where something had to be converted or filled, else the values themselves.
 
     Raises:
-        UsageError: Not numbers, another number of axes, empty, infinite, or NaN that no policy
-            fills.
+        UsageError: Not numbers, another number of axes, empty, infinite or so large that squares
+            are, or NaN that no policy fills.
 
     Example:
         >>> as_series([1, 2, float("nan"), 4], missing="linear").ravel()
@@ -55,7 +56,14 @@ def as_series(values: Any, *, missing: Missing = "raise", name: str = "X") -> Se
             f"{name} must be finite; row {row}, channel {column} is {found[row, column]}; "
             f"mend it, or make it NaN and fill that by {POLICIES}"
         )
+    most = np.sqrt(np.finfo(found.dtype).max) * _ROOM
     holes = np.isnan(found)
+    largest = np.abs(found).max(initial=0, where=~holes)
+    if largest > most:
+        raise UsageError(
+            f"{name} must be below {most:.1g} in size, so that squares can be summed; got "
+            f"{largest:.3g}; divide it"
+        )
     return found if not holes.any() else _filled(found, holes, missing=missing, name=name)
 
 

@@ -14,6 +14,7 @@ from limen.anomaly.detectors.protocol import Align, Windowed
 from limen.anomaly.series import Series
 from limen.anomaly.windows import Scaler, Windows, sliding
 
+_SHORTEST = 3  # two points are alike once they are normalised
 _BLOCK = 4096  # windows at once
 
 
@@ -49,6 +50,10 @@ class MatrixProfile(Windowed):
         require("stumpy", extra="timeseries")
         if len(series) > 1:
             raise UsageError("MatrixProfile takes one series; join them, or take KNN")
+        if self.window is not None and self.window < _SHORTEST:
+            raise UsageError(
+                f"window must be {_SHORTEST} points or more, which have a shape; got {self.window}"
+            )
         self.scaler = Scaler.fit(series)
         self.known = self._scaled(series[0])
 
