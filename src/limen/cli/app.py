@@ -6,9 +6,9 @@ import signal
 import sys
 import traceback
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
+from warnings import catch_warnings
 
 import typer
 from rich.markup import escape
@@ -73,7 +73,8 @@ def ending(arguments: list[str]) -> int:
     command = typer.main.get_command(app)
     try:
         # Not command.main(), which keeps the sentence of an interruption to itself.
-        with command.make_context("limen", list(arguments)) as context, _warnings_told():
+        with catch_warnings(), command.make_context("limen", list(arguments)) as context:
+            warnings.showwarning = _say_warning
             command.invoke(context)
         sys.stdout.flush()
     except typer.Exit as ended:
@@ -96,20 +97,9 @@ def ending(arguments: list[str]) -> int:
     return 0
 
 
-@contextmanager
-def _warnings_told() -> Iterator[None]:
-    """What the user should know is a sentence of ours; other warnings look as Python shows them."""
-    with warnings.catch_warnings():
-        usual = warnings.showwarning
-
-        def told(message: Any, category: type[Warning], *where: Any, **more: Any) -> None:
-            if issubclass(category, UserWarning):
-                say(f"warning: {message}")
-            else:
-                usual(message, category, *where, **more)
-
-        warnings.showwarning = told
-        yield
+def _say_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    """A warning in one line, without the line of code that gave it."""
+    say(f"warning: {' '.join(str(message).split())}")
 
 
 def _told(failure: LimenError, command: Any, arguments: list[str]) -> str:

@@ -27,7 +27,9 @@ from limen.run.progress import say
 from limen.run.provenance import hash_array, origin
 from limen.run.store import write_text
 
-DETECTORS, THRESHOLDS = "limen.anomaly.detectors", "limen.anomaly.thresholds"
+DETECTORS = "limen.anomaly.detectors"
+THRESHOLDS = {"quantile": "limen.anomaly", "pot": "limen.anomaly", "threshold": "limen.measure"}
+"""Where each threshold is looked up."""
 FILE = "detector.safetensors"
 _DRIFTED, _UNUSUAL = 5, 0.2  # times as many flags as in training, and a fifth of all points
 COLUMNS = ("start", "end", "from", "to", "peak", "at", "severity", "channels")
@@ -75,11 +77,22 @@ def plan(
         made = named(maker, MAKERS, option="--maker")
         thinking.settle(made, seed=seed, device=device, threads=threads, text=maker)
         found.set_params(maker=made)
-    level = named(threshold, "limen.anomaly", option="--threshold")
-    if not hasattr(level, "flag"):
-        raise UsageError(f"--threshold {threshold!r} must be Quantile, POT or Threshold")
-    found.set_params(threshold=level)
+    found.set_params(threshold=_level(threshold))
     return Plan(found, {"detector": detector, "maker": maker, "threshold": threshold}, seed)
+
+
+def _level(text: str) -> Any:
+    """A threshold by name, with its settings.
+
+    Raises:
+        UsageError: It is none.
+    """
+    name = text.partition("(")[0].strip().casefold()
+    if name not in THRESHOLDS:
+        raise UsageError(
+            f"--threshold {text!r} must be Quantile, POT or Threshold, as in 'Quantile(0.01)'"
+        )
+    return named(text, THRESHOLDS[name], option="--threshold")
 
 
 def train(asked: Plan, recordings: list[Recording], *, into: Path, as_json: bool) -> None:

@@ -15,6 +15,7 @@ from limen.anomaly.detectors.protocol import Detector
 from limen.anomaly.judge import judge as judged
 from limen.anomaly.judged import Judged
 from limen.anomaly.metrics.vus import Variant
+from limen.anomaly.series import POLICIES
 from limen.cli import detecting
 from limen.cli.pages import PageFolder
 from limen.report import Curves, Facts, Page, Timeline
@@ -89,6 +90,8 @@ def judge(
     """
     if wanted.scores and len(recordings) > 1:
         raise UsageError("--scores holds the scores of one series; give one --data with it")
+    for recording in recordings:
+        _require_inside(wanted, recording)
     scores: dict[str, dict[str, np.ndarray]] = {}
     starts: dict[str, int] = {}
     for recording in recordings:
@@ -122,6 +125,21 @@ def judge(
             subtitle=", ".join(one.source for one in recordings[:6]),
         )
     )
+
+
+def _require_inside(wanted: Asked, recording: Recording) -> None:
+    """Refuse a buffer or a start beyond the series.
+
+    Raises:
+        UsageError: So it is.
+    """
+    length = len(recording.values)
+    for option, value in (("--start", wanted.start), ("--window", wanted.window or 0)):
+        if value >= length:
+            raise UsageError(
+                f"{option} {value} must be below the points of every series; {recording.source} "
+                f"has {length}"
+            )
 
 
 def _table(
@@ -203,7 +221,11 @@ def _read(path: Path, length: int) -> tuple[np.ndarray, int]:
     Raises:
         UsageError: Several columns, or another length.
     """
-    found = read_series(path)
+    try:
+        found = read_series(path)
+    except UsageError as wrong:
+        why = str(wrong).removesuffix(f"; fill them by {POLICIES}")
+        raise UsageError(f"--scores {why}") from None
     column = found.names.index("score") if "score" in found.names else 0
     if "score" not in found.names and len(found.names) > 1:
         raise UsageError(f"--scores {path} must have one column, or one called score; it has "

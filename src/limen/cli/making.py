@@ -67,8 +67,8 @@ def asked(
         raise UsageError("--shortest and --longest are one range; give both, or neither")
     if length[0] is not None and length[1] is not None and length[0] > length[1]:
         raise UsageError(f"--shortest {length[0]} must not be above --longest {length[1]}")
-    if size is not None and not size > 0:
-        raise UsageError(f"--size {size} must be above 0")
+    if size is not None and not 0 < size < float("inf"):
+        raise UsageError(f"--size {size} must be above 0 and finite")
     found = named(maker, MAKERS, option="--maker")
     thinking.settle(found, seed=seed, device=device, threads=threads, text=maker)
     wanted = None if length[0] is None or length[1] is None else (length[0], length[1])
@@ -82,6 +82,10 @@ def make(wanted: Asked, recording: Recording, *, folder: PageFolder | None, as_j
         UsageError: The events do not fit, or the maker cannot learn from the series.
     """
     assert folder is not None  # --into must be given
+    marked = 0 if recording.labels is None else int(recording.labels.sum())
+    if marked:
+        say(f"{marked} points of {recording.source} are labelled abnormal; the new labels know of "
+            "what is put in alone")  # fmt: skip
     maker = wanted.maker.fit(recording.values)
     made = maker.inject(
         recording.values, events=wanted.events, seed=wanted.seed, length=wanted.length,

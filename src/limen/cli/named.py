@@ -5,7 +5,8 @@ import re
 from collections.abc import Mapping, Sequence
 from inspect import Parameter, signature
 from pathlib import Path
-from typing import Any
+from types import NoneType
+from typing import Any, get_args
 
 from limen._core.errors import UsageError, nearest
 from limen._core.lazy import catalogue, exports
@@ -26,13 +27,21 @@ def named(text: str, package: str, *, option: str) -> Any:
         node = None
     if isinstance(node, ast.Name | ast.Call):
         return _built(node, package, option)
-    raise UsageError(_SHAPE.format(option=option, text=text))
+    raise UsageError(_shape(text, package, option))
 
 
-_SHAPE = (
-    "{option} {text!r} must be a name, or a name with settings: 'NPO(beta=0.1)', "
-    "'Temperature(NPO(beta=0.1), temperature=2)'"
-)
+def _shape(text: str, package: str, option: str) -> str:
+    """What a value must look like, by an example of its own kind."""
+    room = next((room for room in _EXAMPLES if package.startswith(room)), "")
+    return f"{option} {text!r} must be a name, or a name with settings: {_EXAMPLES[room]}"
+
+
+_EXAMPLES = {
+    "limen.unlearn": "'NPO(beta=0.1)', 'Temperature(NPO(beta=0.1), temperature=2)'",
+    "limen.ood": "'KNN(k=50)', 'DAL(radius=0.1)'",
+    "limen.anomaly.synth": "'Spike(size=4)'",
+    "": "'KNN(window=100)'",
+}
 _MEANT = {
     "graddiff": "it is --objective GA with --retain-loss NLL and --no-rectify",
     "gru": "it is --rectify, which goes with any",
@@ -44,7 +53,7 @@ def _built(node: ast.expr, package: str, option: str) -> Any:
     if isinstance(node, ast.Name):
         return _made(node.id, {}, package, option=option)
     if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
-        raise UsageError(_SHAPE.format(option=option, text=ast.unparse(node)))
+        raise UsageError(_shape(ast.unparse(node), package, option))
     make = looked_up(node.func.id, package, option=option)
     takes = [n for n, p in signature(make).parameters.items() if p.kind is not p.KEYWORD_ONLY]
     if len(node.args) > len(takes):
@@ -66,7 +75,7 @@ def _value(node: ast.expr, package: str, option: str) -> Any:
     try:
         return ast.literal_eval(node)
     except ValueError:
-        raise UsageError(_SHAPE.format(option=option, text=ast.unparse(node))) from None
+        raise UsageError(_shape(ast.unparse(node), package, option)) from None
 
 
 def looked_up(name: str, package: str, *, option: str) -> Any:
@@ -101,6 +110,7 @@ def _made(name: str, settings: dict[str, Any], package: str, *, option: str) -> 
     missing = [n for n in takes if takes[n].default is Parameter.empty and n not in settings]
     if missing:
         raise UsageError(f"{option} {name!r}: {make.__name__} needs a setting {missing[0]!r}")
+    _require_kinds(settings, takes, text=f"{option} {name!r}")
     try:
         return make(**settings)
     except UsageError as wrong:
@@ -108,6 +118,24 @@ def _made(name: str, settings: dict[str, Any], package: str, *, option: str) -> 
     except TypeError as wrong:
         why = str(wrong).splitlines()[0]
         raise UsageError(f"{option} {name!r} has a setting of the wrong type: {why}") from None
+
+
+def _require_kinds(
+    settings: Mapping[str, Any], takes: Mapping[str, Parameter], *, text: str
+) -> None:
+    """Refuse a setting that its annotation says must be a number, and is none.
+
+    Raises:
+        UsageError: So it is: 2.5 or a text where a whole number must stand, say.
+    """
+    for setting, value in settings.items():
+        kinds = get_args(takes[setting].annotation) or (takes[setting].annotation,)
+        if not {*kinds} <= {int, float, NoneType} or kinds == (NoneType,):
+            continue
+        if not isinstance(value, (*kinds, int) if float in kinds else kinds) or value is True:
+            what = "a number" if float in kinds else "a whole number"
+            more = " or None" if NoneType in kinds else ""
+            raise UsageError(f"{text}: {setting} must be {what}{more}, got {value!r}")
 
 
 _SETTING = re.compile(r"(?<![\w.=/-])([A-Za-z_]\w*)=(True\b|False\b|None\b|(?=\S))")

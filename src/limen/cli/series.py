@@ -38,13 +38,19 @@ class Reader:
         """One series."""
         names = self.channels.split(",") if self.channels else None
         try:
-            return read_series(
+            found = read_series(
                 path, time=self.time, label=self.label,
                 channels=names and [name.strip() for name in names],
                 missing=cast("Missing", self.missing),
             )  # fmt: skip
         except UsageError as wrong:
             raise UsageError(str(wrong).replace(POLICIES, "--missing " + _PLAIN)) from None
+        points, channels = found.values.shape
+        if channels > points:
+            say(
+                f"{found.source} is read as {points} points of {channels} channels, one row a point"
+            )
+        return found
 
     def all(self, paths: Sequence[str], *, end: int | None = None) -> list[Recording]:
         """Several series of the same channels, each up to `end`.
