@@ -182,7 +182,7 @@ def test_a_model_that_knows_nothing_of_the_rows(limen, given, tmp_path):
         ({"objective": "NOP"}, r"--objective 'NOP' is not known; nearest: NPO, TNPO, WTNPO$"),
         ({"objective": "NPO(alpha=1)"}, r"NPO has no setting 'alpha'; it takes beta"),
         ({"objective": "ga(alpha=1)"}, r"GA has no setting 'alpha'; it takes none"),
-        ({"objective": "NPO(beta='a')"}, r"--objective .* a setting of the wrong type"),
+        ({"objective": "NPO(beta='a')"}, r"--objective .* beta must be a number, got 'a'"),
         ({"objective": "NPO(beta=-1)"}, r"--objective 'NPO': beta=-1 must be positive"),
         ({"objective": "NPO(0.1, 2)"}, r"'NPO\(0.1, 2\)': NPO has no more settings than beta"),
         ({"objective": "NPO(1, beta=1)"}, r"'NPO\(1, beta=1\)' gives beta twice"),
