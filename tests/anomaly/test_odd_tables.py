@@ -31,6 +31,14 @@ def test_an_index_beside_times_is_left_out(frame, tmp_path):
     assert (found.names, found.at(0)[:10]) == (("load",), "2024-01-01")
 
 
+def test_a_time_is_told_to_the_second_unless_it_has_a_part_of_one(tmp_path):
+    rows = ["time,a", "2024-01-01 00:00:00,1", "2024-01-01 00:00:00.5,2"]
+    (tmp_path / "a.csv").write_text("\n".join(rows).replace("00:00:00,", "00:00:00.0,"))
+    found = read_series(tmp_path / "a.csv")
+    assert found.at(0) == "2024-01-01T00:00:00"
+    assert found.at(1).startswith("2024-01-01T00:00:00.5")
+
+
 @pytest.mark.parametrize("name", [None, "time"])
 def test_the_index_of_a_parquet_table_is_time(frame, tmp_path, name):
     pytest.importorskip("pyarrow")

@@ -100,6 +100,16 @@ def test_no_policy_is_offered_for_scores_which_none_fills(limen, waves, tmp_path
     assert "--missing" not in said
 
 
+def test_judging_again_writes_the_page_again(limen, waves, tmp_path):
+    assert limen("anomaly", *train("--end", 60)).code == 0
+    command = ["judge", "--data", "waves.csv", "--detector", "run", "--into", "page"]
+    for _ in range(2):
+        ended = limen("anomaly", *command, "--window", 5)
+        assert ended.code == 0, ended.err
+    page = (tmp_path / "page/report.html").read_text()
+    assert "PosixPath" not in page
+
+
 @pytest.mark.filterwarnings("default")
 def test_a_warning_is_one_line_without_the_code_that_gave_it(limen, waves, monkeypatch):
     from limen.cli import detecting

@@ -51,7 +51,11 @@ class Recording:
 
     def at(self, point: int) -> str:
         """The time of a point, or its number."""
-        return str(point if self.times is None else self.times[point])
+        if self.times is None:
+            return str(point)
+        time = self.times[point]
+        whole = np.issubdtype(self.times.dtype, np.datetime64) and time == time.astype("M8[s]")
+        return str(time.astype("M8[s]") if whole else time)
 
     def part(self, start: int, end: int | None = None) -> "Recording":
         """The points from `start` up to `end`."""

@@ -110,7 +110,7 @@ def judge(
     print(json.dumps(table.to_dict(), indent=2) if as_json else table.to_text())
     if folder is None:
         return
-    facts = {k: v if isinstance(v, str | int | float | None) else str(v)
+    facts = {k: ", ".join(map(str, v)) if isinstance(v, list) else v
              for k, v in folder.spec.items()}  # fmt: skip
     folder.write(
         Page(

@@ -10,7 +10,7 @@ from limen._core.errors import UsageError
 from limen.report import Page
 from limen.run.folder import RunFolder
 from limen.run.progress import say
-from limen.run.store import read_json
+from limen.run.store import read_json, strict
 
 IDLE = {"into", "page", "bank", "batch", "threads", "as_json"}
 """Options that decide no number of a page."""
@@ -76,7 +76,7 @@ def folder(
     if options["into"] is None:
         return None
     kept = {name: value for name, value in options.items() if name not in IDLE}
-    texts = {name: str(value) for name, value in kept.items() if isinstance(value, Path)}
-    found = PageFolder(options["into"], {"kind": command, **kept, **texts}, option)
+    spec: Any = strict({"kind": command, **kept})  # as the file holds it, so that both compare
+    found = PageFolder(options["into"], spec, option)
     found.check()
     return found
