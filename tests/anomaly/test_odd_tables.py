@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from limen._core.errors import UsageError
-from limen.anomaly import MatrixProfile, as_series
+from limen.anomaly import LevelShift, MatrixProfile, as_series
 from limen.anomaly.data import read_series
 
 pandas = pytest.importorskip("pandas")
@@ -90,3 +90,10 @@ def test_two_points_have_no_shape():
     pytest.importorskip("stumpy")
     with pytest.raises(UsageError, match="window must be 3 points or more"):
         MatrixProfile(window=2).fit(np.sin(np.arange(300.0)))
+
+
+def test_a_change_without_end_is_refused():
+    wave = np.sin(np.arange(300.0))
+    maker = LevelShift(window=50).fit(wave)
+    with pytest.raises(UsageError, match="size must be above 0 and finite, got inf"):
+        maker.inject(wave, events=1, seed=0, size=float("inf"))

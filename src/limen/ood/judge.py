@@ -136,6 +136,13 @@ def _ready(score: Any, bank: FeatureBank, train: str) -> Any:
 
 
 def _names(scores: Sequence[Any]) -> list[str]:
+    listed = isinstance(scores, list | tuple)
+    wrong = [one for one in scores if isinstance(one, type) or not callable(one)] if listed else []
+    if not listed or wrong:
+        raise UsageError(
+            "scores must be a list of scores, such as [ood.msp, ood.KNN(k=50)]; got "
+            f"{wrong[0] if wrong else scores!r}"
+        )
     names = [name_of(score) for score in scores]
     twice = sorted({name for name in names if names.count(name) > 1})
     if not names or twice:

@@ -196,8 +196,8 @@ class Maker(Options, ABC):
             >>> len(made.events), bool((made.series == flat)[~made.mask].all())
             (2, True)
         """
-        if size is not None and not size > 0:
-            raise UsageError(f"size must be above 0, got {size}")
+        if size is not None and not 0 < size < float("inf"):
+            raise UsageError(f"size must be above 0 and finite, got {size}")
         (series,) = self._ready(X, one=True)
         stream = numpy_stream(seed, "inject", type(self).__name__)
         low, high = self._lengths(length)
