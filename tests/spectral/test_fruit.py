@@ -5,8 +5,7 @@ import pytest
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.neighbors import KNeighborsClassifier
 
-from limen._core.streams import numpy_stream
-from limen.spectral.toy import Fruit, fruit
+from limen.spectral.toy import Fruit, fruit, lit_pixels
 
 
 @pytest.fixture(scope="module")
@@ -14,16 +13,9 @@ def found() -> Fruit:
     return fruit(frames=2, size=(24, 36))
 
 
-def pixels(found: Fruit, camera, *, seed: int, count: int = 60):
-    """Equal numbers of real and artificial pixels of each kind, in any light."""
-    things = np.stack([found.real, found.artificial], axis=1).reshape(-1, found.real.shape[1])
-    labels = np.repeat(np.arange(len(things)), count**2 // len(things) // 36 * 36)
-    light = numpy_stream(seed, "light").uniform(0.6, 1.0, size=(len(labels), 1))
-    values = (things[labels] * light).reshape(-1, 6, things.shape[1]).astype(np.float32)
-    if camera.mosaic is not None:
-        values = values.repeat(3, axis=0).repeat(3, axis=1)
-    counts = camera.capture(values, seed=seed, wavelengths=found.train.wavelengths)
-    return counts.channels().reshape(-1, camera.count), labels % 2
+def pixels(found: Fruit, camera, *, seed: int):
+    channels, classes = lit_pixels(found, camera, seed=seed, count=500)
+    return channels, classes % 2
 
 
 @pytest.mark.parametrize("classifier", [LinearDiscriminantAnalysis(), KNeighborsClassifier(15)])

@@ -15,7 +15,7 @@ from rich.markup import escape
 
 from limen import __version__
 from limen._core.errors import InterruptedRun, LimenError, UsageError, nearest
-from limen.cli import anomaly, catalogue, demo, ood, recipes, shift, unlearn
+from limen.cli import anomaly, catalogue, demo, ood, recipes, shift, spectral, unlearn
 from limen.cli.named import in_options
 from limen.run.progress import console, say, talk
 
@@ -35,6 +35,7 @@ app.add_typer(unlearn.app, name="unlearn")
 app.add_typer(ood.app, name="ood")
 app.add_typer(anomaly.app, name="anomaly")
 app.add_typer(shift.app, name="shift")
+app.add_typer(spectral.app, name="spectral")
 for verb in (demo.demo, catalogue.show, catalogue.doctor, recipes.run, recipes.report):
     app.command()(verb)
 app.command(name="list")(catalogue.list_names)

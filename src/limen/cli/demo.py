@@ -10,7 +10,7 @@ import typer
 from limen._core.errors import UsageError, nearest
 from limen.run.progress import say
 
-DOMAINS = ("unlearn", "ood", "anomaly", "shift")
+DOMAINS = ("unlearn", "ood", "anomaly", "shift", "spectral")
 
 
 def demo(

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from limen.spectral.optics.stack import StackPower, stack_power
     from limen.spectral.optics.thin_film import ThinFilm
     from limen.spectral.rates import Device, Rates, devices, rates
-    from limen.spectral.toy import Fruit, fruit
+    from limen.spectral.toy import Fruit, fruit, lit_pixels
     from limen.spectral.understand.channels import pure_cells
     from limen.spectral.understand.linear_pixels import LinearPixels
     from limen.spectral.understand.memory_segmenter import MemorySegmenter
@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from limen.spectral.video.synthetic_video import synthetic_video
     from limen.spectral.video.to_rgb import to_rgb
     from limen.spectral.video.video import Frames, Video
+    from limen.spectral.video.video_folder import read_video, write_video
     from limen.spectral.video.viewer import viewer
     from limen.spectral.wavelengths import Wavelengths
 
@@ -140,6 +141,7 @@ __all__ = [  # noqa: RUF022  in plain order
     "fruit",
     "halves",
     "illuminant",
+    "lit_pixels",
     "metamers",
     "predicted_error",
     "pure_cells",
@@ -148,6 +150,7 @@ __all__ = [  # noqa: RUF022  in plain order
     "read_cube",
     "read_material",
     "read_spectra",
+    "read_video",
     "recover_response",
     "relit",
     "resample",
@@ -163,5 +166,6 @@ __all__ = [  # noqa: RUF022  in plain order
     "video_scores",
     "viewer",
     "write_cube",
+    "write_video",
 ]
 __getattr__, __dir__ = lazy(__name__, __file__)

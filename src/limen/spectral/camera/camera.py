@@ -196,7 +196,7 @@ class Camera:
         for time, frame in enumerate(frames):
             checked(frame)
             with torch.no_grad():
-                tensor = torch.as_tensor(np.ascontiguousarray(frame, dtype=np.float32))
+                tensor = torch.from_numpy(np.array(frame, dtype=np.float32, order="C"))
                 mean = gain * self.encode(tensor, wavelengths).clamp_min(0).numpy()[None]
             starts = (origin[0] + time, *origin[1:], 0)
             sizes = (1, *mean.shape[1:])

@@ -114,8 +114,7 @@ class _Stated:
 def _required(bands: _Stated | None, where: Path) -> _Stated:
     if bands is None:
         raise UsageError(
-            f"{where} states no wavelengths; give them in nm by wavelengths=, for they are never "
-            "guessed"
+            f"{where} states no wavelengths, and bands are never guessed; give wavelengths= in nm"
         )
     return bands
 

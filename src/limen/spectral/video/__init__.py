@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from limen.spectral.video.synthetic_video import synthetic_video
     from limen.spectral.video.to_rgb import to_rgb
     from limen.spectral.video.video import Frames, Video
+    from limen.spectral.video.video_folder import read_video, write_video
     from limen.spectral.video.viewer import viewer
 
 __all__ = [
@@ -25,10 +26,12 @@ __all__ = [
     "Video",
     "export_video",
     "metamers",
+    "read_video",
     "relit",
     "stream",
     "synthetic_video",
     "to_rgb",
     "viewer",
+    "write_video",
 ]
 __getattr__, __dir__ = lazy(__name__, __file__)

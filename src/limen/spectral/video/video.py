@@ -24,7 +24,7 @@ class Frames:
 
     ndim = 4
 
-    def __init__(self, make: Callable[[int], np.ndarray], shape: tuple[int, int, int, int]):
+    def __init__(self, make: Callable[[int], np.ndarray], shape: tuple[int, ...]):
         self._make, self.shape = make, shape
 
     def __len__(self) -> int:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import UInt8
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from limen._core.errors import UsageError
@@ -15,7 +16,8 @@ from limen.run.store import write_text
 from limen.spectral.camera.counts import Counts
 from limen.spectral.video.stream import StreamFrame
 
-_GROUND = ("#d5d9de", "#3a414b")  # class 0
+# Class 0, then the palette of the pages, then that of their other theme.
+_CLASSES = (("#d5d9de", "#3a414b"), *SERIES, *(pair[::-1] for pair in SERIES))
 
 
 def viewer(
@@ -74,7 +76,7 @@ def viewer(
     data |= {
         "nm": [] if wavelengths is None else [float(x) for x in wavelengths.nm],
         "names": list(names), "frames": len(shown), "fps": fps, "top": top, "at": [0.5, 0.5],
-        "colours": [list(_GROUND), *map(list, SERIES), *(x[::-1] for x in map(list, SERIES))],
+        "colours": [list(pair) for pair in _CLASSES],
     }  # fmt: skip
     height, width = shown[0].counts.values.shape[:2]  # type: ignore[union-attr]
     place = Environment(
@@ -89,6 +91,19 @@ def viewer(
     where = Path(path)
     write_text(where, text)
     return where
+
+
+def class_colours() -> UInt8[np.ndarray, "classes 3"]:
+    """RGB of the classes as pages show them in the light, 0 grey.
+
+    Returns:
+        One row a class; classes beyond begin again.
+
+    Example:
+        >>> class_colours()[0].tolist()
+        [213, 217, 222]
+    """
+    return np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c, _ in _CLASSES], np.uint8)
 
 
 def _panes(frames: Sequence[StreamFrame], codec: Any) -> dict[str, np.ndarray]:
