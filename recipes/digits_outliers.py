@@ -8,10 +8,10 @@ is then trained on beside outliers: patches of a photograph, or the digits 6 and
 starts from the same weights and sees the same inliers in the same order: 150 steps at 0.02, 64
 inliers and 128 outliers a batch, weight 0.5, unless its row says otherwise (ATOL: 100 steps at .01,
 no outliers but those that it generates); batch norm is joint unless a row says frozen, and
-gradients are not clipped unless a row says so: "as released" means the released
-search and losses, without warm-up and clipping, which its code also has. MSP judges all of them on seven sets that no variant
-saw: the digits 8 and 9, patches of another photograph, noise, and known digits inverted, permuted,
-rotated and averaged in pairs. FPR95 is the share of outliers taken for inliers when 95 % of the
+gradients are not clipped unless a row says so; "as released" means the released search and losses,
+without the warm-up and the clipping that DOE's code also has. MSP judges all of them on seven sets
+that no variant saw: the digits 8 and 9, patches of another photograph, noise, and known digits
+inverted, permuted, rotated and averaged in pairs. FPR95 is the share of outliers taken for inliers when 95 % of the
 inliers are accepted, as a mean over the seven sets.
 
 Variants and settings were explored on other seeds, and the numbers of that time stand in the
