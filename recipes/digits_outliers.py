@@ -11,8 +11,8 @@ no outliers but those that it generates); batch norm is joint unless a row says 
 gradients are not clipped unless a row says so; "as released" means the released search and losses,
 without the warm-up and the clipping that DOE's code also has. MSP judges all of them on seven sets
 that no variant saw: the digits 8 and 9, patches of another photograph, noise, and known digits
-inverted, permuted, rotated and averaged in pairs. FPR95 is the share of outliers taken for inliers when 95 % of the
-inliers are accepted, as a mean over the seven sets.
+inverted, permuted, rotated and averaged in pairs. FPR95 is the share of outliers taken for inliers
+when 95 % of the inliers are accepted, as a mean over the seven sets.
 
 Variants and settings were explored on other seeds, and the numbers of that time stand in the
 column "explored"; rows that lose stay. An earlier edition of this table, over these same seeds,
