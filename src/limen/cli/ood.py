@@ -64,6 +64,9 @@ def train(
     outlier_batch: Annotated[
         int | None, typer.Option(min=1, help="Outliers in a batch [twice the inliers].")
     ] = None,
+    clip: Annotated[
+        float | None, typer.Option(help="Longest gradient; longer ones are shortened [any].")
+    ] = None,
     bn: Annotated[
         str, typer.Option(help="Whose statistics batch norm takes: joint, id_stats or frozen.")
     ] = "joint",
@@ -99,7 +102,8 @@ def train(
     plan = do.plan(
         told=objective, weight=weight, judged_by=score, held_out=held_out, crop=crop, flip=flip,
         size=pixels, steps=steps, lr=do.rate(lr, tuned=model is not None),
-        batch=batch, outlier_batch=outlier_batch, bn=bn, seed=seed, save_every=save_every,
+        batch=batch, outlier_batch=outlier_batch, bn=bn, clip=clip, seed=seed,
+        save_every=save_every,
     )  # fmt: skip
     do.check_into(into)
     place = subjects.place(device, dtype="float32", threads=threads)

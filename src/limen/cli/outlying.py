@@ -256,7 +256,7 @@ def _facts(model: Classifier, rows: Rows, plan: Plan, *, tuned: bool) -> dict[st
     """Everything that decides the numbers."""
     settings = plan.training
     names = ("weight", "steps", "lr", "momentum", "weight_decay", "batch", "outlier_batch", "bn",
-             "seed", "save_every")  # fmt: skip
+             "clip", "seed", "save_every")  # fmt: skip
     device = next(model.parameters()).device
     return {
         "kind": "ood train",

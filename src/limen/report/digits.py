@@ -30,7 +30,7 @@ def decimals_for(width: float, size: float) -> int:
     least = 2 if size < 10 else 0
     if not math.isfinite(width) or width <= 0:
         return max(least, decimals([size]))
-    return min(max(math.ceil(-math.log10(width)), least), 8)
+    return min(max(math.ceil(-math.log10(width)), least), 5)
 
 
 def written(value: float, places: int) -> str:
