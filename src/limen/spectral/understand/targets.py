@@ -11,6 +11,7 @@ from limen._core.errors import UsageError
 from limen.spectral.camera.camera import Camera
 from limen.spectral.understand.channels import channels_of
 
+_ROWS = 1 << 14  # pixels at once, so that they stay in the cache
 _RIDGE = 1e-12  # of the mean variance: keeps constant channels from dividing by 0
 
 
@@ -64,9 +65,12 @@ class _Detector:
                 f"background must have more pixels than {len(self.target)} channels, got "
                 f"{len(rows)}"
             )
-        x = rows.astype(np.float64)
-        self.mean = x.mean(axis=0)
-        covariance = np.atleast_2d(np.cov(x, rowvar=False))
+        self.mean = rows.mean(axis=0, dtype=np.float64)
+        covariance = np.zeros((len(self.target), len(self.target)))
+        for start in range(0, len(rows), _ROWS):
+            away = rows[start : start + _ROWS] - self.mean
+            covariance += away.T @ away
+        covariance /= len(rows) - 1
         ridge = _RIDGE * max(float(np.trace(covariance)) / len(covariance), 1e-300)
         self.inverse = np.linalg.inv(covariance + ridge * np.eye(len(covariance)))
 
@@ -199,11 +203,15 @@ class ACE(_Detector):
         """
         mean, inverse = self._ready()
         x = channels_of(frame, count=len(self.target))
-        s = x.astype(np.float64) - mean
-        u = self.target - mean
-        length = np.einsum("...i,ij,...j->...", s, inverse, s)
-        along = s @ (inverse @ u)
-        return np.asarray(along**2 / np.maximum((u @ inverse @ u) * length, 1e-300), dtype=x.dtype)
+        root = np.linalg.cholesky(inverse)
+        target = (self.target - mean) @ root
+        flat = x.reshape(-1, x.shape[-1])
+        found = np.empty(len(flat), dtype=x.dtype)
+        for start in range(0, len(flat), _ROWS):
+            s = (flat[start : start + _ROWS] - mean) @ root
+            length = np.einsum("ij,ij->i", s, s) * (target @ target)
+            found[start : start + _ROWS] = (s @ target) ** 2 / np.maximum(length, 1e-300)
+        return found.reshape(x.shape[:-1])
 
 
 class SAM(_Detector):
@@ -248,7 +256,12 @@ class SAM(_Detector):
             (...), of the channels' precision.
         """
         x = channels_of(frame, count=len(self.target))
-        s = x.astype(np.float64)
-        lengths = np.linalg.norm(s, axis=-1) * np.linalg.norm(self.target)
-        cosine = s @ self.target / np.maximum(lengths, 1e-300)
-        return np.asarray(np.arccos(np.clip(cosine, -1, 1)), dtype=x.dtype)
+        flat = x.reshape(-1, x.shape[-1])
+        found = np.empty(len(flat), dtype=x.dtype)
+        target = self.target / np.linalg.norm(self.target)
+        for start in range(0, len(flat), _ROWS):
+            s = flat[start : start + _ROWS].astype(np.float64, copy=False)
+            lengths = np.sqrt(np.einsum("ij,ij->i", s, s))
+            cosine = (s @ target) / np.maximum(lengths, 1e-300)
+            found[start : start + _ROWS] = np.arccos(np.clip(cosine, -1, 1))
+        return found.reshape(x.shape[:-1])
