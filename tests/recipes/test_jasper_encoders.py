@@ -8,6 +8,7 @@ from scipy.io import savemat
 
 from limen._core.errors import UsageError
 from limen.report.table import Table
+from limen.report.trace import Trace
 from limen.run import Cell
 from limen.run.recipe import Recipe
 from limen.spectral import Wavelengths
@@ -209,7 +210,7 @@ def read(module):
 def test_the_page_leads_with_the_bank_that_keeps_most(module, read):
     assert read["Nine channels"].rows[0][0] == module.FREE
     answer = module.page(planted(module)).answer
-    assert "free curves, trained keep most (40.0 dB)" in answer
+    assert "most is kept by free curves, trained (40.0 dB)" in answer
     assert "training adds 3.00" in answer
 
 
@@ -235,6 +236,18 @@ def test_each_figure_stands_beside_its_reference(module, read):
     assert rows["9 principal components of 64 bands, no noise"] == [55.7, 55.6, 0.1]
     classes = read["Beside the reference numbers, mIoU"].rows
     assert ["Gaussians, narrow, 9 channels, full well", 0.7, 0.75, -0.05] in classes
+
+
+def test_lines_are_drawn_where_all_banks_were_run(module):
+    done = planted(module)
+    for name in module.SHOWN:
+        for k in (4, 9, 16):
+            settings = module._settings(module.BANK, name, k=k, rule="full_well")
+            done.append((Cell(name, settings), result(module, 30.0)))
+    settings = module._settings(module.BANK, module.NARROW, k=12, rule="full_well")
+    done.append((Cell("alone", settings), result(module, 30.0)))
+    drawn = [one for one in module.page(done).records if isinstance(one, Trace)]
+    assert list(drawn[1].steps) == [4, 9, 16]
 
 
 def test_the_page_stands_without_cells(module):
