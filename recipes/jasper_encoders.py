@@ -3,8 +3,8 @@
 Command:
     limen run recipes/jasper_encoders.py --data DIR --jobs 2
 
-DIR holds cubes/, camera_illuminant/ and nk/, or spectral/ with them. Cost: COST. Cells resume; the
-page names those that were not run.
+DIR holds cubes/, camera_illuminant/ and nk/, or spectral/ with them. Cost: about 35 minutes of one
+core. Cells resume; the page names the banks that were not run.
 
 A crop of an AVIRIS flight, 100 x 100 pixels, as reflectance: 64 bands from 409 to 1000 nm. Upper
 half to learn from, lower half to ask; the halves are captured apart, so that no patch sees both.
@@ -22,7 +22,28 @@ Published: the papers that this chain follows report on recordings of their own,
 hand; no number can be laid beside theirs. The reference numbers were computed once with another
 program on the same crop; its tables of n and k, and its random films, are not known to be ours.
 
-Measured: MEASURED
+Measured, PSNR of nine channels under equal exposure | a full well. Free curves keep 37.6 | 43.1 dB,
+six coupled modes a channel 37.6 | 43.4, and what can be made 36.1 | 37.8 (Bragg cavities), 32.2 |
+37.2 (Fabry-Perot), 31.7 | 33.5 (seven films). Training adds 7.1 [6.5, 7.7] | 7.2 [6.6, 7.9] dB to
+films at random. Films brought to the curves of the free ones by plain least squares keep 31.0 |
+23.4 dB: under a full well the detour costs 10 dB. From 3 to 16 channels free curves rise from 34.1
+to 38.9 | from 39.2 to 45.0 dB; nine components without noise would keep 55.6 dB, so that noise is
+the limit. The rule moves every bank but principal components, whose constant channel fills the well
+under either. Training is no sure thing: under a full well Gaussians found nothing better than their
+start at 3 and 8 channels, and free curves lose 0.3 dB from 7 channels to 8, which more filters
+cannot: descent ended early.
+
+Measured, decoders: a bound at zero adds 0.2 dB at most; not knowing the noise costs 9 to 70 dB.
+Networks add 0.2 to 3.1 dB to LMMSE, most behind filters that are bad: U-Net 3.1 on trained films
+under equal exposure, 0.5 on free curves under a full well, where the pixel network adds 0.8.
+
+Measured, classes, mIoU under a full well: RGB 0.64 (reference 0.70, of a colour camera not known to
+be ours), films at random 0.65, narrow Gaussians 0.75, free curves 0.78, all 64 bands without noise
+0.83. What is trained for spectra gains little for classes: 0.03 on films.
+
+Measured against the references: Gaussians, components, free curves under equal exposure within 0.3
+dB, classes but RGB within 0.02. Random films are 3.5 and 3.8 dB better than the reference's, trained
+ones 0.8 worse and equal, Fabry-Perot 0.4 to 1.3 better, free curves under a full well 1.6 better.
 """
 
 from collections.abc import Callable
@@ -669,4 +690,17 @@ def _facts(done: Done, held: Held) -> Facts:
     ratios = [one["foretold over simulated"] for one in held.values()]
     told = f"{min(ratios):.2f} to {max(ratios):.2f}" if ratios else "none"
     return Facts({**SETTINGS, **NETWORKS, "seeds of noise": list(SEEDS), "cells": len(done),
-                  "error foretold over simulated, upper half": told}, title="Settings")  # fmt: skip
+                  "error foretold over simulated, upper half": told,
+                  "banks not run": _missing(held)}, title="Settings")  # fmt: skip
+
+
+def _missing(held: Held) -> list[str]:
+    """Bank, rule and numbers of channels that the page says nothing of."""
+    found = []
+    for name in ENCODERS:
+        for rule in RULES:
+            ks = (4, 9, 16) if name == MADE_OF else sorted(CHANNELS)
+            lacks = [str(k) for k in ks if (name, k, rule) not in held]
+            if lacks:
+                found.append(f"{name}, {SAID[rule]}: {', '.join(lacks)} channels")
+    return found or ["none"]

@@ -250,5 +250,11 @@ def test_lines_are_drawn_where_all_banks_were_run(module):
     assert list(drawn[1].steps) == [4, 9, 16]
 
 
+def test_banks_that_were_not_run_are_named(module):
+    facts = module.page(planted(module)).records[-1].items["banks not run"]
+    assert "films, trained, full well: 3, 5, 6, 7, 8, 10, 11, 12, 13, 14, 15, 16 channels" in facts
+    assert "films fitted to the free curves, full well: 4, 9, 16 channels" in facts
+
+
 def test_the_page_stands_without_cells(module):
     assert module.page([]).answer == "No cell has been run yet."
