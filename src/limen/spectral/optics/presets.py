@@ -86,7 +86,7 @@ def bragg_cavity(
         angle: Of incidence in radians; the stack is made for 0.
 
     Returns:
-        The bank, its thicknesses to be trained; none is clamped before.
+        The bank, its thicknesses to be trained.
 
     Raises:
         UsageError: No channel, pair or order, or centres that do not rise.
