@@ -22,7 +22,7 @@ def test_help_is_an_answer_and_goes_to_stdout(limen):
 
 
 def test_every_command_says_what_it_does_on_one_whole_line(limen):
-    for group in ((), ("unlearn",), ("shift",)):
+    for group in ((), ("unlearn",), ("ood",), ("anomaly",), ("shift",), ("spectral",)):
         lines = limen(*group, "--help").out.split("Commands:")[1].strip().splitlines()
         assert all(line.endswith(".") and not line.endswith("...") for line in lines), lines
 

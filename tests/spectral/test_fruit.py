@@ -37,3 +37,9 @@ def test_training_and_test_videos_show_the_same_things_elsewhere(found):
     assert found.train.names == found.test.names
     assert found.train.names[:3] == ("background", "real apple", "artificial apple")
     assert not np.array_equal(found.train.mask(0), found.test.mask(0))
+
+
+def test_making_fruit_leaves_how_numbers_are_printed():
+    before = np.get_printoptions()
+    fruit(frames=1, size=(12, 12), kinds=1)
+    assert np.get_printoptions() == before

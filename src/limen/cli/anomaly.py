@@ -108,7 +108,7 @@ def make(
     threads: Threads = None,
     as_json: AsJson = False,
 ) -> None:
-    """Put anomalies into a normal series, with labels and a table of events."""
+    """Put anomalies into a normal series, with labels."""
     options = locals()  # and nothing else, as long as this line is the first
     from limen.cli import making as do
     from limen.cli import pages
@@ -146,7 +146,7 @@ def score(
     threads: Threads = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object an event.")] = False,
 ) -> None:
-    """Print the stretches that a detector flags, as CSV: from, to, peak, severity."""
+    """Print the stretches that a detector flags, as CSV."""
     options = locals()  # and nothing else, as long as this line is the first
     from limen.cli import detecting as do
     from limen.cli import pages
@@ -190,7 +190,7 @@ def judge(
     threads: Threads = None,
     as_json: AsJson = False,
 ) -> None:
-    """Tell how well scores find labelled events, beside what random scores get."""
+    """Tell how well scores find labelled events."""
     options = locals()  # and nothing else, as long as this line is the first
     from limen.cli import estimating as do
     from limen.cli import pages

@@ -187,7 +187,7 @@ def threshold(
     threads: Threads = None,
     as_json: AsJson = False,
 ) -> None:
-    """Calibrate a detector that flags at most a set share of new inliers."""
+    """Calibrate a detector to a promised share of alarms."""
     options = {**locals(), "into": page}  # and nothing else, as long as this line is the first
     from limen._core.errors import UsageError
     from limen.cli import classifiers, pages, pictures, scoring, subjects
@@ -228,7 +228,7 @@ def score(
     threads: Threads = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object a line.")] = False,
 ) -> None:
-    """Print each picture's score, whether it is flagged, the class named, and its name."""
+    """Print each picture's score, flag and class."""
     from limen._core.errors import UsageError
     from limen.cli import classifiers, pictures, scoring, subjects
     from limen.cli import flagging as do

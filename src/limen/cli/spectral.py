@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 app = typer.Typer(
-    help="Hyperspectral cameras: filters, what is understood through them, and rates.",
+    help="See with a few numbers what takes hundreds of bands.",
     rich_markup_mode=None,
 )
 
@@ -54,7 +54,7 @@ def design(
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Train filters for one scene, and tell what decoding gains on its other half."""
+    """Train filters for a scene, and tell what they gain."""
     from limen.cli import designing as do
 
     scene = do.scene(cube, wavelengths, key=key, order=order, scale=scale, sort=sort)
@@ -74,7 +74,7 @@ def make(
     film: Annotated[Path | None, typer.Option(help="Film of it, .mp4 or .gif [none].")] = None,
     seed: Seed = 0,
 ) -> None:
-    """Make a video of fruit, real and artificial, that RGB cannot tell apart; with masks."""
+    """Make a video whose things RGB cannot tell apart."""
     from limen.cli import filming as do
 
     do.make(into, kinds=kinds, frames=frames, size=(height, width), film=film, seed=seed)
@@ -94,7 +94,7 @@ def encode(
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Capture a scene with a camera: whole numbers with noise, as a sensor gives them."""
+    """Capture a scene as the numbers of a sensor."""
     from limen.cli import designing, filming
 
     how = designing.reading(wavelengths, key=key, order=order, scale=scale, sort=sort)
@@ -117,7 +117,7 @@ def train(
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Train a reader that names pixels straight from encoded channels."""
+    """Train a reader that names pixels by their channels."""
     from limen.cli import filming as do
 
     do.train(video, camera, reader, steps=steps, test=test, into=into, seed=seed, as_json=as_json)
@@ -145,7 +145,7 @@ def judge(
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Judge a reader on a recording it has not seen, or tell a camera's rates."""
+    """Judge a reader on a recording, or tell rates."""
     from limen.cli import designing, filming
 
     if rates:
@@ -171,7 +171,7 @@ def stream(
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Capture and read a video frame by frame, and tell rates and latencies."""
+    """Read a video frame by frame, and tell latencies."""
     from limen.cli import filming as do
 
     do.stream(

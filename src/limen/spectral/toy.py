@@ -76,7 +76,7 @@ def fruit(
         >>> bool(abs(matrix @ (found.real - found.artificial)[0]).max() < 1e-12)
         True
     """
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), np.printoptions():  # which it would change for everybody
         warnings.simplefilter("ignore")  # of optional packages that it would like to have
         colour = require("colour", extra="spectral")
     chart = colour.SDS_COLOURCHECKERS["BabelColor Average"]
