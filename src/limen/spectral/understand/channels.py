@@ -1,14 +1,16 @@
 """What every reader of a scene is given: encoded channels, last axis, without decoding."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from limen._core.errors import UsageError
 from limen.spectral.camera.counts import Counts
+
+_BLOCK = 1 << 15  # pixels worked on at once: their float64 copies stay in the cache
 
 
 def channels_of(frame: Any, *, count: int | None = None) -> Float[np.ndarray, "..."]:
@@ -22,7 +24,7 @@ def channels_of(frame: Any, *, count: int | None = None) -> Float[np.ndarray, ".
         Real numbers, (..., channel).
 
     Raises:
-        UsageError: Another number of channels, or values that are not finite.
+        UsageError: No numbers, another number of channels, or values that are not finite.
 
     Example:
         >>> channels_of(np.array([[1, 2]], dtype=np.uint16)).tolist()
@@ -31,9 +33,12 @@ def channels_of(frame: Any, *, count: int | None = None) -> Float[np.ndarray, ".
     found = frame.channels() if isinstance(frame, Counts) else frame
     if isinstance(found, Tensor):
         found = found.detach().cpu().numpy()
-    found = np.asarray(found)
-    if found.dtype.kind != "f":
-        found = found.astype(np.float32)
+    try:
+        found = np.asarray(found)
+        if found.dtype.kind != "f":
+            found = found.astype(np.float32)
+    except (TypeError, ValueError) as none:
+        raise UsageError(f"channels must be numbers, (..., channel): {none}") from none
     if not found.ndim or (count is not None and found.shape[-1] != count):
         raise UsageError(f"channels must be (..., {count or 'channel'}), got {found.shape}")
     with np.errstate(over="ignore", invalid="ignore"):
@@ -43,43 +48,125 @@ def channels_of(frame: Any, *, count: int | None = None) -> Float[np.ndarray, ".
     return found
 
 
-def labelled(
-    frames: Any, masks: Any, *, ignore: int = -1
-) -> tuple[Float[np.ndarray, "pixels channels"], np.ndarray]:
-    """Pixels that have a class, from frames of channels and masks on the same grid.
+def rows_of(frames: Any, *, count: int) -> Float[np.ndarray, "pixels channels"]:
+    """All pixels of a frame, or of several.
 
     Args:
         frames: `Counts` or (..., channel), or a list of either.
-        masks: Classes (...), or a list of them; whole numbers.
-        ignore: Pixels to leave out.
+        count: How many channels there must be.
 
     Returns:
-        Channels and classes, one row a pixel.
+        One row a pixel.
 
     Raises:
-        UsageError: Another grid, classes below 0, or no pixel left.
+        UsageError: An empty list.
 
     Example:
-        >>> x, y = labelled(np.zeros((2, 2, 3)), np.array([[0, 1], [-1, 1]]))
-        >>> x.shape, y.tolist()
-        ((3, 3), [0, 1, 1])
+        >>> rows_of([np.zeros((2, 2, 3)), np.ones((1, 3))], count=3).shape
+        (5, 3)
+    """
+    if not isinstance(frames, list | tuple):
+        return channels_of(frames, count=count).reshape(-1, count)
+    if not frames:
+        raise UsageError("frames must hold at least one, got an empty list")
+    return np.concatenate([channels_of(one, count=count).reshape(-1, count) for one in frames])
+
+
+def in_blocks(
+    values: Float[np.ndarray, "..."],
+    of: Callable[[np.ndarray], np.ndarray],
+    *,
+    dtype: Any = np.float64,
+) -> np.ndarray:
+    """A function of rows at every pixel, some pixels at a time, so that memory stays bounded.
+
+    Args:
+        values: (..., channel).
+        of: From (pixels, channel) to (pixels, ...).
+        dtype: Of the result.
+
+    Returns:
+        What it gives, with the leading axes of `values`.
+
+    Example:
+        >>> in_blocks(np.ones((2, 3, 4)), lambda rows: rows.sum(axis=1)).tolist()
+        [[4.0, 4.0, 4.0], [4.0, 4.0, 4.0]]
+    """
+    rows = values.reshape(-1, values.shape[-1])
+    shape = of(rows[:0]).shape[1:]
+    out = np.empty((len(rows), *shape), dtype=dtype)
+    for start in range(0, len(rows), _BLOCK):
+        out[start : start + _BLOCK] = of(rows[start : start + _BLOCK])
+    return out.reshape((*values.shape[:-1], *shape))
+
+
+def paired(frames: Any, masks: Any) -> list[tuple[Float[np.ndarray, "..."], np.ndarray]]:
+    """Frames of channels with their masks, which lie on the same grid.
+
+    Args:
+        frames: `Counts` or (..., channel), or a list of either.
+        masks: Classes (...), or a list of them; whole numbers from 0, or -1.
+
+    Returns:
+        Channels and classes of each frame.
+
+    Raises:
+        UsageError: Another number of masks, another grid, other channels from frame to frame, or
+            classes below -1.
+
+    Example:
+        >>> [(x.shape, y.shape) for x, y in paired(np.zeros((2, 2, 3)), np.zeros((2, 2), int))]
+        [((2, 2, 3), (2, 2))]
     """
     several = isinstance(frames, list | tuple)
-    rows, names = [], []
-    pairs = zip(frames, masks, strict=True) if several else [(frames, masks)]
-    for frame, mask in pairs:
+    listed = list(frames) if several else [frames]
+    named = list(masks) if several else [masks]
+    if len(listed) != len(named) or not listed:
+        raise UsageError(
+            f"masks must be as many as frames, and some; got {len(named)} for {len(listed)}"
+        )
+    found = []
+    for frame, mask in zip(listed, named, strict=True):
         x, y = channels_of(frame), np.asarray(mask)
         if x.shape[:-1] != y.shape or y.dtype.kind not in "iu":
             raise UsageError(
                 f"a mask must give a whole number for each of {x.shape[:-1]} pixels, got {y.dtype} "
                 f"{y.shape}; gather it to the camera's super-pixels (`pure_cells`)"
             )
-        kept = y != ignore
-        rows.append(x[kept])
-        names.append(y[kept].astype(np.int64))
-    x, y = np.concatenate(rows), np.concatenate(names)
-    if not len(y) or y.min() < 0:
-        raise UsageError(f"masks must name classes from 0 up, other pixels {ignore}; none is left")
+        if y.size and int(y.min()) < -1:
+            raise UsageError(f"masks must name classes from 0, or -1; the least is {y.min()}")
+        found.append((x, y))
+    counts = {x.shape[-1] for x, _ in found}
+    if len(counts) > 1:
+        raise UsageError(f"frames must have the same channels, got {sorted(counts)}")
+    return found
+
+
+def labelled(
+    frames: Any, masks: Any
+) -> tuple[Float[np.ndarray, "pixels channels"], Int64[np.ndarray, " pixels"]]:
+    """Pixels that have a class, from frames of channels and masks on the same grid.
+
+    Args:
+        frames: `Counts` or (..., channel), or a list of either.
+        masks: Classes (...), or a list of them; whole numbers, -1 for pixels to leave out.
+
+    Returns:
+        Channels and classes, one row a pixel.
+
+    Raises:
+        UsageError: Another grid, or no pixel left.
+
+    Example:
+        >>> x, y = labelled(np.zeros((2, 2, 3)), np.array([[0, 1], [-1, 1]]))
+        >>> x.shape, y.tolist()
+        ((3, 3), [0, 1, 1])
+    """
+    pairs = paired(frames, masks)
+    x = np.concatenate([frame[mask >= 0] for frame, mask in pairs])
+    y = np.concatenate([mask[mask >= 0].astype(np.int64) for _, mask in pairs])
+    if not len(y):
+        raise UsageError("masks must name a class of some pixel, and all are -1; none is left")
     return x, y
 
 
@@ -88,20 +175,25 @@ def pure_cells(mask: Any, side: int, *, mixed: int = -1) -> np.ndarray:
 
     Args:
         mask: Classes (..., y, x), sides multiples of `side`.
-        side: Of the mosaic's block.
+        side: Of the mosaic's block, at least 1.
         mixed: What cells at borders get.
 
     Returns:
         (..., y / side, x / side).
 
     Raises:
-        UsageError: Sides that are no multiples.
+        UsageError: No mask of whole numbers, no block, or sides that are no multiples.
 
     Example:
         >>> pure_cells(np.array([[1, 1, 2, 2], [1, 1, 2, 3]]), 2).tolist()
         [[1, -1]]
     """
     found = np.asarray(mask)
+    if found.ndim < 2 or found.dtype.kind not in "iub" or side < 1:
+        raise UsageError(
+            f"mask must be whole numbers (..., y, x) and side 1 or more, got {found.dtype} "
+            f"{found.shape} and {side}"
+        )
     height, width = found.shape[-2:]
     if height % side or width % side:
         raise UsageError(
@@ -113,13 +205,3 @@ def pure_cells(mask: Any, side: int, *, mixed: int = -1) -> np.ndarray:
     cells = np.moveaxis(cells, -3, -2).reshape(*lead, height // side, width // side, side * side)
     same = (cells == cells[..., :1]).all(axis=-1)
     return np.where(same, cells[..., 0].astype(np.int64), mixed)
-
-
-def as_tensor(rows: np.ndarray) -> Tensor:
-    """Float64 rows for linear algebra.
-
-    Example:
-        >>> as_tensor(np.zeros((1, 2), dtype=np.float32)).dtype
-        torch.float64
-    """
-    return torch.from_numpy(np.asarray(rows, dtype=np.float64))

@@ -8,11 +8,13 @@ import torch
 from jaxtyping import Float
 
 from limen._core.errors import UsageError
+from limen.measure._numbers import numbers
+from limen.measure.moments import Moments, whitening
 from limen.spectral.camera.camera import Camera
-from limen.spectral.understand.channels import channels_of
+from limen.spectral.understand.channels import channels_of, in_blocks, rows_of
 
-_ROWS = 1 << 14  # pixels at once, so that they stay in the cache
 _RIDGE = 1e-12  # of the mean variance: keeps constant channels from dividing by 0
+_APART = 1e-9  # standard deviations, below which a target is the background's mean but for rounding
 
 
 def encoded_target(
@@ -29,7 +31,7 @@ def encoded_target(
         (channels,), float64.
 
     Raises:
-        UsageError: Another number of bands.
+        UsageError: Another number of bands, or numbers that are not finite.
 
     Example:
         >>> from limen.spectral import Gaussians, Wavelengths
@@ -39,55 +41,60 @@ def encoded_target(
         (2,)
     """
     found = np.asarray(spectrum, dtype=np.float64)
-    if found.shape != (len(wavelengths.nm),):
-        raise UsageError(f"spectrum must have the {len(wavelengths.nm)} bands, got {found.shape}")
+    if found.shape != (len(wavelengths.nm),) or not np.isfinite(found).all():
+        raise UsageError(
+            f"spectrum must be finite, one number for each of {len(wavelengths.nm)} bands; got "
+            f"{found.shape}"
+        )
     with torch.no_grad():
         return np.asarray(camera.matrix(wavelengths).to(torch.float64).numpy() @ found)
 
 
 class _Detector:
-    """A target, and the background's mean and inverse covariance over channels."""
+    """A target, and what makes the background white: its mean, and W with W W^T = C^-1."""
 
     def __init__(self, target: Any):
-        self.target = np.array(target, dtype=np.float64)
+        self.target = numbers("target", target)
         if self.target.ndim != 1 or not np.isfinite(self.target).all() or not self.target.any():
             raise UsageError(
                 f"target must be finite, one number for each channel and not all 0; got "
                 f"{self.target.shape}: encoded_target makes one of a spectrum"
             )
         self.mean: np.ndarray | None = None
-        self.inverse: np.ndarray | None = None
+        self.white: np.ndarray | None = None
 
-    def _background(self, frame: Any) -> None:
-        rows = channels_of(frame, count=len(self.target)).reshape(-1, len(self.target))
-        if len(rows) <= len(self.target):
+    def _background(self, frames: Any) -> None:
+        count = len(self.target)
+        rows = rows_of(frames, count=count)
+        if len(rows) <= count:
             raise UsageError(
-                f"background must have more pixels than {len(self.target)} channels, got "
-                f"{len(rows)}"
+                f"background must have more pixels than {count} channels, got {len(rows)}"
             )
-        self.mean = rows.mean(axis=0, dtype=np.float64)
-        covariance = np.zeros((len(self.target), len(self.target)))
-        for start in range(0, len(rows), _ROWS):
-            away = rows[start : start + _ROWS] - self.mean
-            covariance += away.T @ away
-        covariance /= len(rows) - 1
-        ridge = _RIDGE * max(float(np.trace(covariance)) / len(covariance), 1e-300)
-        self.inverse = np.linalg.inv(covariance + ridge * np.eye(len(covariance)))
+        moments = Moments.of(rows)
+        covariance = moments.scatter / (len(rows) - 1)
+        if not bool(covariance.diagonal().any()):
+            raise UsageError("background must vary from pixel to pixel, and it is one colour")
+        white = whitening(covariance, ridge=_RIDGE).numpy()
+        mean = moments.mean[0].numpy()
+        if np.linalg.norm((self.target - mean) @ white) < _APART:
+            raise UsageError("target must differ from the background's mean, and it is that mean")
+        self.mean, self.white = mean, white
 
-    def _ready(self) -> tuple[np.ndarray, np.ndarray]:
-        if self.mean is None or self.inverse is None:
+    def _ready(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        # the background's mean, what whitens it, and the white target
+        if self.mean is None or self.white is None:
             raise UsageError(f"{type(self).__name__} must be fitted on background pixels first")
-        return self.mean, self.inverse
+        return self.mean, self.white, (self.target - self.mean) @ self.white
 
     def to_dict(self) -> dict[str, Any]:
         """Target and background."""
-        return {"target": self.target, "mean": self.mean, "inverse": self.inverse}
+        return {"target": self.target, "mean": self.mean, "white": self.white}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Any:
         """The inverse of `to_dict`."""
         found = cls(data["target"])
-        for name in ("mean", "inverse"):
+        for name in ("mean", "white"):
             if data.get(name) is not None:
                 setattr(found, name, np.asarray(data[name]))
         return found
@@ -121,13 +128,15 @@ class MatchedFilter(_Detector):
         """Mean and covariance of background pixels.
 
         Args:
-            background: `Counts` or (..., channel), mostly without the target.
+            background: `Counts` or (..., channel), or a list of either, mostly without the
+                target.
 
         Returns:
             self.
 
         Raises:
-            UsageError: No more pixels than channels, or values that are not finite.
+            UsageError: No more pixels than channels, values that are not finite, pixels of one
+                colour, or a target that is their mean.
         """
         self._background(background)
         return self
@@ -135,9 +144,8 @@ class MatchedFilter(_Detector):
     @property
     def rule(self) -> tuple[Float[np.ndarray, " channels"], float]:
         """Weights and bias of the same filter, `w . s + b`, for `EncodedDetector`."""
-        mean, inverse = self._ready()
-        u = self.target - mean
-        weights = inverse @ u / (u @ inverse @ u)
+        mean, white, u = self._ready()
+        weights = white @ u / (u @ u)
         return weights, float(-weights @ mean)
 
     def __call__(self, frame: Any) -> Float[np.ndarray, "..."]:
@@ -149,9 +157,10 @@ class MatchedFilter(_Detector):
         Returns:
             (...), of the channels' precision.
         """
+        mean, white, u = self._ready()
         x = channels_of(frame, count=len(self.target))
-        weights, bias = self.rule
-        return np.asarray(x @ weights.astype(x.dtype) + x.dtype.type(bias))
+        weights = white @ u / (u @ u)
+        return in_blocks(x, lambda rows: (rows - mean) @ weights, dtype=x.dtype)
 
 
 class ACE(_Detector):
@@ -181,13 +190,15 @@ class ACE(_Detector):
         """Mean and covariance of background pixels.
 
         Args:
-            background: `Counts` or (..., channel), mostly without the target.
+            background: `Counts` or (..., channel), or a list of either, mostly without the
+                target.
 
         Returns:
             self.
 
         Raises:
-            UsageError: No more pixels than channels, or values that are not finite.
+            UsageError: No more pixels than channels, values that are not finite, pixels of one
+                colour, or a target that is their mean.
         """
         self._background(background)
         return self
@@ -201,17 +212,17 @@ class ACE(_Detector):
         Returns:
             (...), of the channels' precision.
         """
-        mean, inverse = self._ready()
+        mean, white, u = self._ready()
         x = channels_of(frame, count=len(self.target))
-        root = np.linalg.cholesky(inverse)
-        target = (self.target - mean) @ root
-        flat = x.reshape(-1, x.shape[-1])
-        found = np.empty(len(flat), dtype=x.dtype)
-        for start in range(0, len(flat), _ROWS):
-            s = (flat[start : start + _ROWS] - mean) @ root
-            length = np.einsum("ij,ij->i", s, s) * (target @ target)
-            found[start : start + _ROWS] = (s @ target) ** 2 / np.maximum(length, 1e-300)
-        return found.reshape(x.shape[:-1])
+        along = u / np.linalg.norm(u)
+
+        def coherence(rows: np.ndarray) -> np.ndarray:
+            s = (rows - mean) @ white
+            length = np.einsum("ij,ij->i", s, s)
+            found: np.ndarray = (s @ along) ** 2 / np.maximum(length, 1e-300)
+            return found
+
+        return in_blocks(x, coherence, dtype=x.dtype)
 
 
 class SAM(_Detector):
@@ -256,12 +267,11 @@ class SAM(_Detector):
             (...), of the channels' precision.
         """
         x = channels_of(frame, count=len(self.target))
-        flat = x.reshape(-1, x.shape[-1])
-        found = np.empty(len(flat), dtype=x.dtype)
-        target = self.target / np.linalg.norm(self.target)
-        for start in range(0, len(flat), _ROWS):
-            s = flat[start : start + _ROWS].astype(np.float64, copy=False)
+        unit = self.target / np.linalg.norm(self.target)
+
+        def angle(rows: np.ndarray) -> np.ndarray:
+            s = rows.astype(np.float64)
             lengths = np.sqrt(np.einsum("ij,ij->i", s, s))
-            cosine = (s @ target) / np.maximum(lengths, 1e-300)
-            found[start : start + _ROWS] = np.arccos(np.clip(cosine, -1, 1))
-        return found.reshape(x.shape[:-1])
+            return np.arccos(np.clip(s @ unit / np.maximum(lengths, 1e-300), -1, 1))
+
+        return in_blocks(x, angle, dtype=x.dtype)

@@ -4,11 +4,15 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float
 
 from limen._core.errors import UsageError
+from limen.measure.moments import Moments, squared_distances, whitening
 from limen.measure.threshold import Threshold
-from limen.spectral.understand.channels import channels_of, labelled
+from limen.spectral.understand.channels import channels_of, in_blocks, labelled
+
+_RIDGE = 1e-9  # of the mean variance: a channel that is dead in training says much, not all
 
 
 class Unknown:
@@ -40,7 +44,7 @@ class Unknown:
     def __init__(self, *, alpha: float = 0.05):
         self.threshold = Threshold(alpha=alpha)
         self.means: np.ndarray | None = None
-        self.root: np.ndarray | None = None
+        self.white: np.ndarray | None = None
 
     def fit(self, frames: Any, masks: Any, *, calibration: Any = None) -> "Unknown":
         """Fit classes and threshold on known pixels.
@@ -55,18 +59,21 @@ class Unknown:
             self.
 
         Raises:
-            UsageError: Other grids, or too few pixels to calibrate for `alpha`.
+            UsageError: Other grids, pixels that do not vary within a class, a calibration that is
+                no pair, or one of too few pixels for `alpha`.
         """
         x, y = labelled(frames, masks)
-        held = labelled(*calibration)[0] if calibration is not None else x[1::2]
         if calibration is None:
-            x, y = x[::2], y[::2]
-        x = x.astype(np.float64)
-        means = np.stack([x[y == one].mean(axis=0) for one in np.unique(y)])
-        away = x - means[np.searchsorted(np.unique(y), y)]
-        covariance = away.T @ away / max(1, len(x) - len(means))
-        covariance += 1e-9 * np.trace(covariance) / len(covariance) * np.eye(len(covariance))
-        self.means, self.root = means, np.linalg.inv(np.linalg.cholesky(covariance))
+            held, x, y = x[1::2], x[::2], y[::2]
+        elif isinstance(calibration, list | tuple) and len(calibration) == 2:
+            held = labelled(*calibration)[0]
+        else:
+            raise UsageError("calibration must be a pair: (frames, masks)")
+        names, row = np.unique(y, return_inverse=True)
+        moments = Moments.of(x, row if len(names) > 1 else None)
+        within = moments.scatter / max(1, len(x) - len(names))
+        self.means = moments.mean.numpy()
+        self.white = whitening(within, ridge=_RIDGE).numpy()
         self.threshold.fit(self.scores(held))
         return self
 
@@ -82,14 +89,17 @@ class Unknown:
         Raises:
             UsageError: Not fitted.
         """
-        if self.means is None or self.root is None:
+        if self.means is None or self.white is None:
             raise UsageError("Unknown must be fitted first: fit(frames, masks)")
-        x = channels_of(frame, count=self.means.shape[1]).astype(np.float64)
-        white = x @ self.root.T
-        least = np.full(x.shape[:-1], np.inf)
-        for mean in self.means @ self.root.T:
-            least = np.minimum(least, ((white - mean) ** 2).sum(axis=-1))
-        return least
+        x = channels_of(frame, count=self.means.shape[1])
+        first, white = self.means[0], self.white
+        away = torch.from_numpy((self.means - first) @ white)
+
+        def least(rows: np.ndarray) -> np.ndarray:
+            part = torch.from_numpy((rows - first) @ white)
+            return np.asarray(squared_distances(part, away).amin(1).numpy())
+
+        return in_blocks(x, least)
 
     def __call__(self, frame: Any) -> Bool[np.ndarray, "..."]:
         """Flags of a frame.
@@ -104,12 +114,12 @@ class Unknown:
 
     def to_dict(self) -> dict[str, Any]:
         """Classes and threshold."""
-        return {"means": self.means, "root": self.root, "threshold": self.threshold.to_dict()}
+        return {"means": self.means, "white": self.white, "threshold": self.threshold.to_dict()}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Unknown":
         """The inverse of `to_dict`."""
         found = cls()
         found.threshold = Threshold.from_dict(data["threshold"])
-        found.means, found.root = np.asarray(data["means"]), np.asarray(data["root"])
+        found.means, found.white = np.asarray(data["means"]), np.asarray(data["white"])
         return found
