@@ -5,12 +5,15 @@ import pytest
 
 from limen._core.errors import UsageError
 from limen._core.streams import numpy_stream
+from limen.run.files import load, save
 from limen.spectral import Wavelengths
 from limen.spectral.understand.memory_segmenter import MemorySegmenter
 from limen.spectral.understand.tracker import Box, Tracker
-from limen.spectral.understand.video_scores import tracking_scores, video_scores
+from limen.spectral.understand.tracking_scores import tracking_scores
+from limen.spectral.understand.video_scores import video_scores
 from limen.spectral.video.synthetic_video import synthetic_video
 
+REAL = np.zeros((1, 4, 4))
 BANDS = Wavelengths(np.linspace(400, 700, 4))
 
 
@@ -79,9 +82,10 @@ def test_a_tracker_stays_on_its_thing_to_parts_of_a_pixel_beside_a_decoy():
     boxes = [tracker(frame) for frame, _ in clips[1:]]
     away = [np.hypot(a.y - b.y, a.x - b.x) for a, (_, b) in zip(boxes, clips[1:], strict=True)]
     assert max(away) < 1.0
-    told = tracking_scores(boxes, [box for _, box in clips[1:]])
-    assert told["precision at 20 px"] == 1.0
-    assert told["success AUC"] > 0.8
+    told = tracking_scores(boxes, [box for _, box in clips[1:]], split="made")
+    assert told.precision == 1.0
+    assert told.success > 0.8
+    assert "Split: made." in told.table().protocol
     assert min(box.score for box in boxes) > 0.5
 
 
@@ -107,3 +111,74 @@ def test_borders_forgive_less_than_a_hundredth_of_the_diagonal():
     assert video_scores(far, true, split="test").region[0] == pytest.approx(30 / 50)
     empty = video_scores(0 * true, 0 * true, split="test")
     assert np.isnan(empty.region[0])
+
+
+def test_a_perfect_track_has_no_overlap_above_1_and_boxes_of_nothing_do_not_meet():
+    box, nothing = Box(3.0, 4.0, 2.0, 2.0), Box(0.0, 0.0, 0.0, 0.0)
+    assert tracking_scores([box], [box], split="test").success == pytest.approx(20 / 21)
+    assert tracking_scores([nothing], [nothing], split="test").success == 0.0
+    half = tracking_scores([box], [Box(3.0, 5.0, 2.0, 2.0)], split="test")  # overlap of a third
+    assert half.success == pytest.approx(7 / 21)
+    lost = tracking_scores([box], [Box(3.0, 24.5, 2.0, 2.0)], split="test")
+    assert lost.precision == 0.0
+
+
+def test_videos_are_told_with_their_split_and_frames_without_objects_are_skipped():
+    masks = np.zeros((3, 8, 8), dtype=int)
+    masks[:2, 2:5, 2:5] = 1
+    told = video_scores(masks, masks, split="made")
+    assert told.both == 1.0
+    assert "Split: made. Means over 2 of 3 frames" in told.table().protocol
+    assert np.isnan(video_scores(0 * masks, 0 * masks, split="made").both)
+
+
+def test_flicker_counts_errors_that_come_and_go_and_not_those_that_stay():
+    true = np.zeros((4, 10, 10), dtype=int)
+    true[:, 2:6, 2:6] = 1
+    stays, blinks = true.copy(), true.copy()
+    stays[:, 8, 8] = 1
+    blinks[::2, 8, 8] = 1
+    assert video_scores(true, true, split="test").flicker == 0
+    assert video_scores(stays, true, split="test").flicker == 0
+    assert video_scores(blinks, true, split="test").flicker == pytest.approx(1 / 100)
+
+
+def test_several_objects_are_judged_apart_and_averaged():
+    true = np.zeros((1, 20, 20), dtype=int)
+    true[0, 2:6, 2:6], true[0, 12:16, 12:16] = 1, 2
+    found = np.where(true == 2, 0, true)
+    assert video_scores(found, true, split="test").region[0] == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("judge", "said"),
+    [
+        (lambda: video_scores(REAL, REAL, split="x"), "whole numbers"),
+        (lambda: video_scores(REAL[:0].astype(int), REAL[:0].astype(int), split="x"), "0, 4"),
+        (lambda: video_scores(REAL.astype(int), REAL.astype(int), split=""), "split must say"),
+        (lambda: tracking_scores([], [], split="x"), "and some"),
+        (lambda: tracking_scores([Box(0.0, 0.0, 1.0, 1.0)] * 2, [], split="x"), "2 for 0"),
+        (lambda: tracking_scores([Box(0.0, 0.0, 1.0, 1.0)], [Box(0.0, 0.0, 1.0, 1.0)], split=""),
+         "split must say"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_judged_is_refused(judge, said):
+    with pytest.raises(UsageError, match=said):
+        judge()
+
+
+def test_frames_that_change_size_or_are_none_are_refused():
+    frames, masks = clip(2)
+    reader = MemorySegmenter().start(frames[0], masks[0])
+    with pytest.raises(UsageError, match="48 x 48 pixels"):
+        reader(frames[1][:40])
+    with pytest.raises(UsageError, match=r"a frame must be \(y, x, channel\)"):
+        Tracker().start(frames[0][0], Box(5.0, 5.0, 4.0, 4.0))
+    with pytest.raises(UsageError, match="sides of 2 or more"):
+        Tracker().start(frames[0], Box(5.0, 5.0, np.inf, 4.0))
+
+
+@pytest.mark.parametrize("reader", [MemorySegmenter(every=3, pixels=70), Tracker(follow=0.2)])
+def test_a_readers_settings_survive_the_disk(reader, tmp_path):
+    again = load(save(reader, tmp_path / "reader"))
+    assert again.to_dict() == reader.to_dict()

@@ -17,6 +17,7 @@ from limen.spectral.understand.segmentation_scores import segmentation_scores
 from limen.spectral.understand.segmenter import Segmenter
 from limen.spectral.understand.targets import ACE, SAM, MatchedFilter, encoded_target
 from limen.spectral.understand.unknown import Unknown
+from limen.spectral.video.stream import stream
 
 
 def background(rows: int = 300, channels: int = 4) -> np.ndarray:
@@ -178,6 +179,44 @@ def test_no_test_pixel_lies_within_the_reach_of_a_training_pixel():
     train, test = halves((64, 8), radius=reach)
     rows = np.flatnonzero(test.any(1))
     assert rows.min() - np.flatnonzero(train.any(1)).max() > reach
+
+
+@pytest.mark.parametrize("size", [(70, 41), (64, 64), (5, 90)])
+def test_tiles_of_a_large_frame_give_what_the_whole_does(size, monkeypatch):
+    x = numpy_stream(0, "x").normal(size=(*size, 2)).astype(np.float32)
+    found = Segmenter(2, width=4, levels=1, steps=2, patch=16).fit(x, (x[..., 0] > 0).astype(int))
+    whole, mask = found.logits(x), found(x)
+    monkeypatch.setattr("limen.spectral.understand.segmenter._TILE", 16)
+    assert np.allclose(found.logits(x), whole, atol=1e-5)
+    assert (found(x) == mask).mean() > 0.999  # equal logits round either way
+
+
+def test_a_segmenter_reads_every_frame_of_a_stream():
+    bands = Wavelengths(np.linspace(400, 700, 8))
+    camera = Camera(Gaussians(np.linspace(430, 670, 4), 50.0), mosaic=(2, 2), noise=Noise())
+    video = numpy_stream(0, "video").random((3, 12, 12, 8))
+    counts = camera.capture(video, wavelengths=bands)
+    masks = (counts.channels()[..., 0] > 0.2).astype(int)
+    reader = Segmenter(2, width=4, levels=1, steps=2, patch=6).fit(counts, masks)
+    frames = list(stream(video, camera, reader, wavelengths=bands))
+    assert [frame.mask.shape for frame in frames] == [(6, 6)] * 3
+
+
+@pytest.mark.parametrize(
+    ("frames", "masks", "said"),
+    [
+        ([np.ones((8, 8, 2))] * 2, [np.ones((8, 8), int)], "as many as frames"),
+        ([np.ones((8, 8, 2)), np.ones((8, 8, 3))], [np.ones((8, 8), int)] * 2, "same channels"),
+        (np.ones((8, 8, 2)), np.full((8, 8), 2), "classes 0 to 1"),
+        (np.ones((8, 8, 2)), np.full((8, 8), -4), "the least is -4"),
+        (np.ones((8, 2)), np.ones(8, int), r"\(y, x, channel\)"),
+        (np.full((8, 8, 2), np.nan), np.ones((8, 8), int), "finite"),
+        (np.ones((1, 1, 2)), np.ones((1, 1), int), "larger than 2 or batch above 1"),
+    ],
+)
+def test_what_teaches_a_segmenter_nothing_is_refused(frames, masks, said):
+    with pytest.raises(UsageError, match=said):
+        Segmenter(2, width=4, levels=1, steps=1, batch=1).fit(frames, masks)
 
 
 def test_a_pixel_beyond_the_reach_changes_nothing():

@@ -56,8 +56,9 @@ if TYPE_CHECKING:
     from limen.spectral.understand.segmenter import Segmenter
     from limen.spectral.understand.targets import ACE, SAM, MatchedFilter, encoded_target
     from limen.spectral.understand.tracker import Box, Tracker
+    from limen.spectral.understand.tracking_scores import TrackingScores, tracking_scores
     from limen.spectral.understand.unknown import Unknown
-    from limen.spectral.understand.video_scores import VideoScores, tracking_scores, video_scores
+    from limen.spectral.understand.video_scores import VideoScores, video_scores
     from limen.spectral.video.encoded_detector import EncodedDetector
     from limen.spectral.video.export_video import export_video
     from limen.spectral.video.metamers import Metamers, metamers
@@ -119,6 +120,7 @@ __all__ = [  # noqa: RUF022  in plain order
     "ThinFilm",
     "Tiles",
     "Tracker",
+    "TrackingScores",
     "UNet",
     "Unknown",
     "Video",

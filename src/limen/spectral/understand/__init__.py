@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from limen.spectral.understand.segmenter import Segmenter
     from limen.spectral.understand.targets import ACE, SAM, MatchedFilter, encoded_target
     from limen.spectral.understand.tracker import Box, Tracker
+    from limen.spectral.understand.tracking_scores import TrackingScores, tracking_scores
     from limen.spectral.understand.unknown import Unknown
-    from limen.spectral.understand.video_scores import VideoScores, tracking_scores, video_scores
+    from limen.spectral.understand.video_scores import VideoScores, video_scores
 
 __all__ = [  # noqa: RUF022  in plain order
     "ACE",
@@ -28,6 +29,7 @@ __all__ = [  # noqa: RUF022  in plain order
     "SegmentationScores",
     "Segmenter",
     "Tracker",
+    "TrackingScores",
     "Unknown",
     "VideoScores",
     "encoded_target",

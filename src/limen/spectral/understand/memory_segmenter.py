@@ -70,6 +70,7 @@ class MemorySegmenter:
         }  # fmt: skip
         self._scale: np.ndarray | None = None
         self._classes = self._time = 0
+        self._size: tuple[int, ...] = ()
         self._memory: list[tuple[Tensor, Tensor]] = []  # the first, those kept, the last
 
     def start(self, frame: Any, mask: Any) -> "MemorySegmenter":
@@ -99,7 +100,7 @@ class MemorySegmenter:
         ])  # fmt: skip
         overall = np.maximum(values.reshape(-1, values.shape[-1]).std(axis=0), 1e-12)
         self._scale = np.maximum(away.std(axis=0), 0.02 * overall)
-        self._classes, self._time = int(present[-1]) + 1, 0
+        self._classes, self._time, self._size = int(present[-1]) + 1, 0, named.shape
         keys, sharp = (
             self._keys(values),
             torch.eye(self._classes)[torch.from_numpy(named.ravel().astype(np.int64))],
@@ -118,11 +119,16 @@ class MemorySegmenter:
             (y, x, class), summing to 1.
 
         Raises:
-            UsageError: `start` was not called.
+            UsageError: `start` was not called, or a frame of another size.
         """
         if self._scale is None:
             raise UsageError("MemorySegmenter must start with a frame and its mask: start(...)")
         values = channels_of(frame, count=len(self._scale))
+        if values.shape[:-1] != self._size:
+            raise UsageError(
+                f"a frame must have the first one's {self._size[0]} x {self._size[1]} pixels, got "
+                f"{values.shape[:-1]}"
+            )
         keys = self._keys(values)
         memory = torch.cat([k for k, _ in self._memory])
         held = torch.cat([v for _, v in self._memory])

@@ -1,6 +1,6 @@
 """A U-Net that reads encoded channels: classes of pixels without a decoded cube."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,13 +12,14 @@ from torch.nn.functional import cross_entropy
 from limen._core.errors import UsageError
 from limen._core.streams import seed_for, torch_stream
 from limen.spectral.codec.unet import UNet
-from limen.spectral.understand.channels import channels_of
+from limen.spectral.understand.channels import channels_of, paired
 from limen.train.fit import fit
 from limen.train.loop import Loop
 from limen.train.losses import Loss
 from limen.train.randomness import seeded
 
 _IGNORED = -1
+_TILE = 512  # side of what is read at once: memory stays bounded however large a frame is
 
 
 class Segmenter:
@@ -96,11 +97,12 @@ class Segmenter:
             self.
 
         Raises:
-            UsageError: Other grids, or classes out of range.
+            UsageError: Other grids, classes out of range, or crops with a single number left in
+                the deepest level, of which nothing can be learnt.
         """
         planes, names = self._pairs(frames, masks)
         pixels = torch.cat([plane.flatten(1) for plane in planes], dim=1)
-        self.mean, self.spread = pixels.mean(1), pixels.std(1).clamp_min(1e-6)
+        self.mean, self.spread = pixels.mean(1), pixels.std(1, correction=0).clamp_min(1e-6)
         channels = len(self.mean)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed_for(seed, "segmenter"))
@@ -109,6 +111,11 @@ class Segmenter:
             [self._standard(plane) for plane in planes], names,
             batch=self.batch, patch=self.patch, seed=seed,
         )  # fmt: skip
+        if self.batch == 1 and max(crops.sides) <= 2**self.levels:
+            raise UsageError(
+                f"crops of {crops.sides} must be larger than {2**self.levels} or batch above 1; "
+                "give larger frames, or fewer levels"
+            )
         weight = self._weights(names)
 
         def step(model: nn.Module, batch: Any) -> dict[str, Loss]:
@@ -128,12 +135,12 @@ class Segmenter:
         self.net.eval()
         return self
 
-    @torch.no_grad()
     def logits(self, frame: Any) -> Float[np.ndarray, "y x classes"]:
         """Log-odds of the classes at each pixel; higher = likelier.
 
         Args:
-            frame: `Counts` or (y, x, channel), of any size.
+            frame: `Counts` or (y, x, channel), of any size: large ones are read in tiles that
+                overlap by `reach`, which gives what the whole would.
 
         Returns:
             (y, x, class).
@@ -141,16 +148,11 @@ class Segmenter:
         Raises:
             UsageError: Not fitted, or another number of channels.
         """
-        if self.net is None or self.mean is None:
-            raise UsageError("Segmenter must be fitted first: fit(frames, masks)")
-        values = channels_of(frame, count=len(self.mean))
-        if values.ndim != 3:
-            raise UsageError(f"a frame must be (y, x, channel), got {values.shape}")
-        plane = self._standard(
-            torch.from_numpy(np.asarray(values, dtype=np.float32)).movedim(-1, 0)
-        )
-        self.net.eval()
-        return np.asarray(self.net(plane[None])[0].movedim(0, -1).numpy())
+        plane = self._plane(frame)
+        found = np.empty((*plane.shape[1:], self.classes), dtype=np.float32)
+        for place, part in self._tiles(plane):
+            found[place] = part.movedim(0, -1).numpy()
+        return found
 
     def __call__(self, frame: Any) -> Int64[np.ndarray, "y x"]:
         """The likeliest class of each pixel.
@@ -161,7 +163,11 @@ class Segmenter:
         Returns:
             (y, x).
         """
-        return np.asarray(self.logits(frame).argmax(axis=-1))
+        plane = self._plane(frame)
+        found = np.empty(tuple(plane.shape[1:]), dtype=np.int64)
+        for place, part in self._tiles(plane):
+            found[place] = part.argmax(0).numpy()
+        return found
 
     def to_dict(self) -> dict[str, Any]:
         """Settings and weights.
@@ -186,24 +192,42 @@ class Segmenter:
         found.mean, found.spread = data["mean"], data["spread"]
         return found
 
+    def _plane(self, frame: Any) -> Tensor:
+        if self.net is None or self.mean is None:
+            raise UsageError("Segmenter must be fitted first: fit(frames, masks)")
+        values = channels_of(frame, count=len(self.mean))
+        if values.ndim != 3 or not values.size:
+            raise UsageError(f"a frame must be (y, x, channel), got {values.shape}")
+        return torch.from_numpy(np.array(values, dtype=np.float32)).movedim(-1, 0)
+
+    def _tiles(self, plane: Tensor) -> Iterator[tuple[tuple[slice, slice], Tensor]]:
+        """Logits of each tile of a frame with what its answer looks at around it."""
+        assert self.net is not None
+        self.net.eval()
+        step = 2**self.levels  # tiles begin where the whole frame's halvings do
+        around = -(-self.reach // step) * step
+        side = max(step, _TILE // step * step)
+        height, width = plane.shape[1:]
+        for y in range(0, height, side):
+            for x in range(0, width, side):
+                top, left = max(0, y - around), max(0, x - around)
+                part = plane[:, top : y + side + around, left : x + side + around]
+                with torch.no_grad():
+                    out = self.net(self._standard(part)[None])[0]
+                place = slice(y, min(y + side, height)), slice(x, min(x + side, width))
+                yield place, out[:, y - top : place[0].stop - top, x - left : place[1].stop - left]
+
     def _standard(self, plane: Tensor) -> Tensor:
         assert self.mean is not None
         assert self.spread is not None
         return (plane - self.mean[:, None, None]) / self.spread[:, None, None]
 
     def _pairs(self, frames: Any, masks: Any) -> tuple[list[Tensor], list[Tensor]]:
-        several = isinstance(frames, list | tuple)
-        listed = list(frames) if several else [frames]
-        named = list(masks) if several else [masks]
         planes: list[Tensor] = []
         names: list[Tensor] = []
-        for frame, mask in zip(listed, named, strict=True):
-            x, y = channels_of(frame), np.asarray(mask)
-            if x.shape[:-1] != y.shape or x.ndim not in (3, 4) or y.dtype.kind not in "iu":
-                raise UsageError(
-                    f"a mask must give a whole number for each of {x.shape[:-1]} pixels, got "
-                    f"{y.dtype} {y.shape}; gather it to the camera's super-pixels (`pure_cells`)"
-                )
+        for x, y in paired(frames, masks):
+            if x.ndim not in (3, 4) or not x.size:
+                raise UsageError(f"a frame must be (y, x, channel), got {x.shape}")
             for one, truth in zip(x, y, strict=True) if x.ndim == 4 else [(x, y)]:
                 plane = torch.from_numpy(np.array(one, dtype=np.float32)).movedim(-1, 0)
                 planes.append(plane.contiguous())
@@ -232,7 +256,7 @@ class _Crops:
     ):
         self._planes, self._names = planes, names
         self._batch, self._seed = batch, seed
-        self._side = [min([patch, *(p.shape[axis] for p in planes)]) for axis in (1, 2)]
+        self.sides = [min([patch, *(p.shape[axis] for p in planes)]) for axis in (1, 2)]
 
     def __getitem__(self, i: int) -> tuple[Tensor, Tensor]:
         draw = torch_stream(self._seed, "segmenter crops", i)
@@ -240,7 +264,7 @@ class _Crops:
         def below(high: int) -> int:
             return int(torch.randint(high, (1,), generator=draw))
 
-        height, width = self._side
+        height, width = self.sides
         images, truths = [], []
         for _ in range(self._batch):
             n = below(len(self._planes))

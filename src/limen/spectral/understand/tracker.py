@@ -1,5 +1,6 @@
 """Following one thing by its spectrum and its shape."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +30,7 @@ class Box:
     score: float = 1.0
 
     def overlap(self, other: "Box") -> float:
-        """Intersection over union, 0 to 1.
+        """Intersection over union, 0 to 1; 0 where neither box holds anything.
 
         Args:
             other: Another box.
@@ -40,7 +41,8 @@ class Box:
                                (self.x, self.width, other.x, other.width))
         ]  # fmt: skip
         both = sides[0] * sides[1]
-        return both / (self.height * self.width + other.height * other.width - both)
+        either = self.height * self.width + other.height * other.width - both
+        return both / either if either > 0 else 0.0
 
 
 class Tracker:
@@ -91,12 +93,17 @@ class Tracker:
             self.
 
         Raises:
-            UsageError: A box that is not inside, or smaller than two pixels.
+            UsageError: No frame, a background of one colour, or a box that is not inside, or smaller
+                than two pixels.
         """
-        values = channels_of(frame)
+        values = _frame(frame)
         height, width = values.shape[:2]
-        inside = _inside(box, (height, width))
-        if min(box.height, box.width) < 2 or not inside.any() or inside.all():
+        inside, sides = _inside(box, (height, width)), (box.height, box.width)
+        if (
+            not 2 <= min(box.height, box.width) <= max(box.height, box.width) < np.inf
+            or not inside.any()
+            or inside.all()
+        ):
             raise UsageError(
                 f"box must lie inside the frame of {height} x {width} and have sides of 2 or more, "
                 f"got {box}"
@@ -116,17 +123,27 @@ class Tracker:
             Its box; `score` is the correlation with the template, 0 to 1.
 
         Raises:
-            UsageError: `start` was not called.
+            UsageError: `start` was not called, or no frame.
         """
         if self.filter is None or self.box is None:
             raise UsageError("Tracker must start with a frame and a box: start(frame, box)")
-        window = self._window(self.filter(channels_of(frame)), self.box)
+        scores = self.filter(_frame(frame))
+        window = self._window(scores, self.box)
         dy, dx, score = _shift(self._template, window)
         old = self.box
         self.box = Box(old.y + dy, old.x + dx, old.height, old.width, score)
-        moved = self._window(self.filter(channels_of(frame)), self.box)
+        moved = self._window(scores, self.box)
         self._template = (1 - self.follow) * self._template + self.follow * moved
         return self.box
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings; a template belongs to its video."""
+        return {"follow": self.follow}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Tracker":
+        """The inverse of `to_dict`."""
+        return cls(follow=data["follow"])
 
     def _window(self, scores: Float[np.ndarray, "y x"], box: Box) -> np.ndarray:
         """The map around a box, bilinear, 0 beyond the frame."""
@@ -141,6 +158,13 @@ class Tracker:
         grid = padded[top][:, left] * (1 - b) + padded[top][:, left + 1] * b
         below = padded[top + 1][:, left] * (1 - b) + padded[top + 1][:, left + 1] * b
         return np.clip((1 - a) * grid + a * below, -0.5, 1.5)
+
+
+def _frame(frame: Any) -> Float[np.ndarray, "y x channels"]:
+    values = channels_of(frame)
+    if values.ndim != 3:
+        raise UsageError(f"a frame must be (y, x, channel), got {values.shape}")
+    return values
 
 
 def _inside(box: Box, shape: tuple[int, int]) -> np.ndarray:
@@ -161,5 +185,5 @@ def _shift(template: np.ndarray, window: np.ndarray) -> tuple[float, float, floa
         low, here, high = line[at - 1], line[at], line[(at + 1) % size]
         bend = low - 2 * here + high
         sub = 0.5 * (low - high) / bend if bend < 0 else 0.0
-        parts.append((at + sub + size / 2) % size - size / 2)
+        parts.append(float((at + sub + size / 2) % size - size / 2))
     return parts[0], parts[1], float(np.clip(product.max() / norm, 0, 1))

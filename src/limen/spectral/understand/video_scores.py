@@ -1,6 +1,5 @@
-"""How well a video's masks follow, and how well a tracker's boxes do."""
+"""How well a video's masks follow."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +8,7 @@ from jaxtyping import Bool, Float64
 from scipy.ndimage import binary_dilation, binary_erosion
 
 from limen._core.errors import UsageError
-from limen.spectral.understand.tracker import Box
+from limen.report.table import Cell, Table
 
 _TOLERANCE = 0.008  # of the frame's diagonal, within which borders meet
 
@@ -37,8 +36,22 @@ class VideoScores:
 
     @property
     def both(self) -> float:
-        """J&F, the mean of both over the frames."""
-        return float((np.nanmean(self.region) + np.nanmean(self.border)) / 2)
+        """J&F, the mean of both over the frames; NaN where no frame has an object."""
+        return (_mean(self.region) + _mean(self.border)) / 2
+
+    def table(self) -> Table:
+        """All of them with the split that they are of."""
+        rows: list[list[Cell]] = [
+            ["J, region", _mean(self.region)],
+            ["F, border", _mean(self.border)],
+            ["J&F", self.both],
+            ["flicker (lower is better)", self.flicker],
+        ]
+        return Table(
+            ["score", "mean"], rows, title="Masks through a video",
+            protocol=f"Split: {self.split}. Means over {np.isfinite(self.region).sum()} of "
+            f"{len(self.region)} frames that have an object.",
+        )  # fmt: skip
 
 
 def video_scores(prediction: Any, truth: Any, *, split: str) -> VideoScores:
@@ -53,7 +66,7 @@ def video_scores(prediction: Any, truth: Any, *, split: str) -> VideoScores:
         The scores; a frame without objects in truth and prediction is NaN and skipped.
 
     Raises:
-        UsageError: Other shapes, or no split.
+        UsageError: Other shapes, no whole numbers, no frame, or no split.
 
     Reference:
         Perazzi et al., A Benchmark Dataset and Evaluation Methodology for Video Object
@@ -66,11 +79,14 @@ def video_scores(prediction: Any, truth: Any, *, split: str) -> VideoScores:
         1.0
     """
     found, true = np.asarray(prediction), np.asarray(truth)
-    if found.shape != true.shape or found.ndim != 3 or not split:
+    whole = found.dtype.kind in "iub" and true.dtype.kind in "iub"
+    if found.shape != true.shape or found.ndim != 3 or not found.size or not whole:
         raise UsageError(
-            f"prediction and truth must be (time, y, x) of one shape, with a split; got "
-            f"{found.shape} and {true.shape}"
+            f"prediction and truth must be whole numbers (time, y, x) of one shape; got "
+            f"{found.dtype} {found.shape} and {true.dtype} {true.shape}"
         )
+    if not split:
+        raise UsageError('split must say what the video is, such as "held-out recording"')
     wrong = found != true
     flicker = float((wrong[1:] != wrong[:-1]).mean()) if len(wrong) > 1 else 0.0
     pairs = [_frame(a, b) for a, b in zip(found, true, strict=True)]
@@ -103,33 +119,6 @@ def _border(a: Bool[np.ndarray, "y x"], b: Bool[np.ndarray, "y x"]) -> float:
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
-def tracking_scores(found: Sequence[Box], truth: Sequence[Box]) -> dict[str, float]:
-    """Precision at 20 pixels and the area under the success curve; higher = better.
-
-    Args:
-        found: A tracker's boxes.
-        truth: The true ones, as many.
-
-    Returns:
-        "precision at 20 px", share of frames with centres no farther apart; "success AUC", mean
-        over thresholds from 0 to 1 of the share of frames whose overlap is above.
-
-    Raises:
-        UsageError: Another number of boxes, or none.
-
-    Reference:
-        Wu, Lim, Yang, Online Object Tracking: A Benchmark, CVPR 2013.
-
-    Example:
-        >>> tracking_scores([Box(0.0, 0.0, 2.0, 2.0)], [Box(0.0, 30.0, 2.0, 2.0)])
-        {'precision at 20 px': 0.0, 'success AUC': 0.0}
-    """
-    if len(found) != len(truth) or not found:
-        raise UsageError(
-            f"boxes must be as many as true ones, and some; got {len(found)} for {len(truth)}"
-        )
-    away = [np.hypot(a.y - b.y, a.x - b.x) for a, b in zip(found, truth, strict=True)]
-    overlap = np.array([a.overlap(b) for a, b in zip(found, truth, strict=True)])
-    levels = np.linspace(0, 1, 21)
-    success = float(np.mean([(overlap > level).mean() for level in levels]))
-    return {"precision at 20 px": float(np.mean(np.array(away) <= 20)), "success AUC": success}
+def _mean(values: np.ndarray) -> float:
+    kept = values[~np.isnan(values)]
+    return float(kept.mean()) if len(kept) else float("nan")
