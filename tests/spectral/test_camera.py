@@ -1,10 +1,13 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.stats import poisson as exact_poisson
 
 from limen._core.errors import UsageError
-from limen._core.streams import torch_stream
+from limen._core.streams import numpy_stream, torch_stream
+from limen.spectral import Gaussians, Wavelengths
 from limen.spectral.camera.camera import Camera
 from limen.spectral.camera.counter import poisson, uniform
 from limen.spectral.camera.exposure import Exposure
@@ -68,6 +71,41 @@ def test_a_flat_spectrum_through_open_filters_comes_out_as_it_is():
     camera = Camera(Curves(np.ones((1, 12))))
     code = camera.encode(torch.full((2, 2, 12), 0.37, dtype=torch.float64), BANDS).detach()
     assert torch.allclose(code, torch.full_like(code, 0.37), atol=1e-12, rtol=0)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.integers(2, 40), st.booleans())
+def test_rows_of_the_matrix_lie_from_0_to_a_sum_of_1_whatever_the_bands_and_the_light(
+    seed, bands, lit
+):
+    draw = numpy_stream(seed, "matrix")
+    at = Wavelengths(np.cumsum(draw.uniform(1, 50, size=bands)) + 350)
+    curves = torch.from_numpy(draw.random((3, bands)))
+    light = {"illuminant": draw.random(bands), "efficiency": draw.random(bands)} if lit else {}
+    matrix = encoding_matrix(curves, at, **light)
+    assert (matrix >= 0).all()
+    assert (matrix.sum(1) <= 1 + 1e-12).all()
+    assert (
+        encoding_matrix(torch.ones_like(curves), at, **light)
+        .sum(1)
+        .allclose(torch.ones(3, dtype=torch.float64), rtol=1e-12)
+    )
+    values = torch.from_numpy(draw.random((20, bands)))
+    codes = values @ matrix.T
+    assert (codes >= 0).all()
+    assert (codes <= values.max(1, keepdim=True).values + 1e-12).all()
+
+
+def test_twice_the_bands_leave_a_quarter_of_the_error_of_what_a_camera_sees():
+    def seen(count: int) -> float:
+        at = Wavelengths(400 + 300 * np.linspace(0, 1, count) ** 1.5)
+        light = torch.from_numpy(0.5 + 0.4 * np.sin(at.nm / 40))
+        camera = Camera(Gaussians([560.0], 90.0))
+        return float((camera.matrix(at) @ light).detach())
+
+    exact = seen(4097)
+    errors = np.array([seen(count) - exact for count in (65, 129, 257)])
+    assert errors[:-1] / errors[1:] == pytest.approx(4, rel=0.05)
 
 
 def test_photons_weight_800_nm_twice_as_much_as_400():
@@ -147,19 +185,19 @@ def test_poisson_by_quantile_is_poisson(mean):
     assert np.abs(ours - theirs).max() <= 1
 
 
-@pytest.mark.slow
 def test_photon_transfer_shows_the_gain_and_the_read_noise():
     noise = Noise(prnu=0, dsnu=0, read=4.0)
     step = noise.step(12)
     means, spreads = [], []
-    for level in (50.0, 500.0, 2000.0, 6000.0):
+    for level in (5.0, 50.0, 500.0, 2000.0, 6000.0):
         mean = np.full((1, 1000, 1000), level)
         places = (range(1), range(1000), range(1000))
         dn, _ = noise.digitise(noise.electrons(mean, places, seed=int(level)), bits=12)
         means.append(dn.mean() - noise.black)
         spreads.append(dn.var())
-    slope, _ = np.polyfit(means, spreads, 1)
+    slope, start = np.polyfit(means, spreads, 1, w=1 / np.array(spreads))  # spreads err by shares
     assert slope == pytest.approx(1 / step, rel=0.02)
+    assert start * step**2 == pytest.approx(noise.read**2 + step**2 / 12, rel=0.05)
     places = (range(1), range(1000), range(1000))
     dark, _ = noise.digitise(noise.electrons(np.zeros((1, 1000, 1000)), places, seed=1), bits=12)
     assert dark.var() * step**2 == pytest.approx(noise.read**2 + step**2 / 12, rel=0.05)

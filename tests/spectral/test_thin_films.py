@@ -94,6 +94,13 @@ def test_a_quarter_wave_of_the_root_of_the_index_reflects_nothing():
     assert found.reflected.item() < 1e-15
 
 
+def test_bare_glass_reflects_four_hundredths():
+    none = layers().reshape(0, 1).expand(0, len(NM))
+    found = stack_power(NM, none, torch.zeros(1, 0), behind=1.5)
+    assert (found.reflected - 0.04).abs().max() < 1e-15
+    assert (found.transmitted - 0.96).abs().max() < 1e-15
+
+
 @pytest.mark.parametrize("polarisation", ["s", "p"])
 def test_fresnel_and_brewster(polarisation):
     angle, none = math.atan(1.5), layers().reshape(0, 1).expand(0, len(NM))
@@ -109,6 +116,18 @@ def test_a_layer_of_no_thickness_and_a_layer_in_two_change_nothing():
     parted = stack_power(NM, layers(2.2, 2.2, 1.7 + 0.1j), thick(30, 60, 60), behind=1.5)
     torch.testing.assert_close(nothing.transmitted, whole, atol=1e-12, rtol=0)
     torch.testing.assert_close(parted.transmitted, whole, atol=1e-12, rtol=0)
+
+
+@settings(max_examples=40, deadline=None)
+@given(stacks, st.floats(1, 4), st.sampled_from(["s", "p"]), st.floats(0, 1.4))
+def test_light_passes_any_stack_alike_both_ways(stack, behind, polarisation, angle):
+    index, depth = [complex(n, k) for n, k, _ in stack], [d for *_, d in stack]
+    there = stack_power(NM, layers(*index), thick(*depth), behind=behind, angle=angle,
+                        polarisation=polarisation)  # fmt: skip
+    inside = math.asin(math.sin(angle) / behind)
+    back = stack_power(NM, layers(*index[::-1]), thick(*depth[::-1]), before=behind, angle=inside,
+                       polarisation=polarisation)  # fmt: skip
+    torch.testing.assert_close(there.transmitted, back.transmitted, atol=1e-12, rtol=0)
 
 
 def test_light_passes_alike_both_ways():

@@ -29,6 +29,18 @@ def test_weights_and_widths_are_positive_and_cover_the_range(grid):
     assert bands.weights.sum() == pytest.approx(grid[-1] - grid[0])
 
 
+@pytest.mark.parametrize("power", [1.0, 1.7])
+def test_twice_the_bands_leave_a_quarter_of_the_error_of_a_line_times_a_line(power):
+    errors = []
+    for count in (9, 17, 33, 65):
+        bands = Wavelengths(400 + 600 * np.linspace(0, 1, count) ** power)
+        part = (bands.nm - 400) / 600  # a spectrum 0.2 + 0.6 part through a filter 1 - part
+        errors.append(bands.weights @ ((0.2 + 0.6 * part) * (1 - part)) - 600 * (0.1 + 0.1))
+    ratios = np.array(errors[:-1]) / errors[1:]
+    assert ratios[-1] == pytest.approx(4, rel=0.02)
+    assert abs(errors[-1]) < 120 / 4000
+
+
 @pytest.mark.parametrize(
     ("nm", "said"),
     [

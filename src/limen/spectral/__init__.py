@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from limen.spectral.codec.mlp import PixelMLP
     from limen.spectral.codec.network import Network
     from limen.spectral.codec.non_negative import NonNegative
+    from limen.spectral.codec.spectral_scores import SpectralScores, spectral_scores
     from limen.spectral.codec.split import halves
     from limen.spectral.codec.statistics import SpectralPrior, channel_noise
     from limen.spectral.codec.transformer import SpectralTransformer
@@ -111,6 +112,7 @@ __all__ = [  # noqa: RUF022  in plain order
     "Segmenter",
     "Spectra",
     "SpectralPrior",
+    "SpectralScores",
     "SpectralTransformer",
     "StackPower",
     "Stream",
@@ -159,6 +161,7 @@ __all__ = [  # noqa: RUF022  in plain order
     "scattering_matrix",
     "segmentation_scores",
     "soft_capture",
+    "spectral_scores",
     "stack_power",
     "stream",
     "synthetic_video",

@@ -93,17 +93,13 @@ class Tracker:
             self.
 
         Raises:
-            UsageError: No frame, a background of one colour, or a box that is not inside, or smaller
-                than two pixels.
+            UsageError: No frame, a background of one colour, or a box that is not inside, or
+                smaller than two pixels.
         """
         values = _frame(frame)
         height, width = values.shape[:2]
         inside, sides = _inside(box, (height, width)), (box.height, box.width)
-        if (
-            not 2 <= min(box.height, box.width) <= max(box.height, box.width) < np.inf
-            or not inside.any()
-            or inside.all()
-        ):
+        if not 2 <= min(sides) <= max(sides) < np.inf or not inside.any() or inside.all():
             raise UsageError(
                 f"box must lie inside the frame of {height} x {width} and have sides of 2 or more, "
                 f"got {box}"
