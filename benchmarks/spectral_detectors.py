@@ -19,6 +19,7 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
+import torch
 from timing import table, write
 
 from limen._core.streams import numpy_stream
@@ -41,6 +42,7 @@ def seconds(variants: dict[str, Callable[[], Any]]) -> dict[str, float]:
 
 def main() -> None:
     """Measure, print, write."""
+    torch.set_num_threads(1)
     draw = numpy_stream(0, "detectors benchmark")
     mixed = np.eye(CHANNELS) + 0.3 * draw.normal(size=(CHANNELS, CHANNELS))
     frame = draw.normal(size=(SIDE, SIDE, CHANNELS)) @ mixed + 5.0

@@ -160,6 +160,8 @@ class MatchedFilter(_Detector):
         mean, white, u = self._ready()
         x = channels_of(frame, count=len(self.target))
         weights = white @ u / (u @ u)
+        if x.dtype == np.float64:
+            return np.asarray(x @ weights - mean @ weights)
         return in_blocks(x, lambda rows: (rows - mean) @ weights, dtype=x.dtype)
 
 
@@ -270,7 +272,7 @@ class SAM(_Detector):
         unit = self.target / np.linalg.norm(self.target)
 
         def angle(rows: np.ndarray) -> np.ndarray:
-            s = rows.astype(np.float64)
+            s = rows.astype(np.float64, copy=False)
             lengths = np.sqrt(np.einsum("ij,ij->i", s, s))
             return np.arccos(np.clip(s @ unit / np.maximum(lengths, 1e-300), -1, 1))
 
