@@ -10,7 +10,7 @@ SPy only limen's seconds are told.
 
 import os
 
-os.environ["OPENBLAS_NUM_THREADS"] = "1"
+os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"
 
 from collections.abc import Callable
 from importlib.util import find_spec

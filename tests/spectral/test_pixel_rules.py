@@ -20,7 +20,7 @@ from limen.spectral import (
     encoded_target,
     pure_cells,
 )
-from limen.spectral.understand.channels import channels_of, in_blocks, paired
+from limen.spectral.understand.channels import channels_of, in_blocks, moments_of, paired
 
 ROWS = numpy_stream(0, "rows").normal(size=(400, 4)) + 3.0
 NAMES = np.arange(400) % 3
@@ -39,6 +39,14 @@ def test_blocks_of_pixels_change_nothing(at, monkeypatch):
     whole = rules()[at](frame)
     monkeypatch.setattr("limen.spectral.understand.channels._BLOCK", 4)
     assert np.allclose(rules()[at](frame), whole, rtol=1e-12, atol=1e-12)
+
+
+def test_moments_of_blocks_are_those_of_all_pixels(monkeypatch):
+    rows = numpy_stream(5, "far").normal(size=(103, 4)) + 1e6
+    monkeypatch.setattr("limen.spectral.understand.channels._BLOCK", 10)
+    found = moments_of(rows)
+    assert np.allclose(found.mean[0], rows.mean(0), rtol=1e-12)
+    assert np.allclose(found.scatter / 102, np.cov(rows.T), rtol=1e-7)  # of 1e6, in float64
 
 
 @pytest.mark.parametrize("rule", rules())

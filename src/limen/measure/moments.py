@@ -202,6 +202,10 @@ def chunks(rows: Tensor, *others: Tensor, per_row: int | None = None) -> Any:
 
 
 def _of_chunk(rows: Tensor, names: Tensor, classes: int) -> Moments:
+    if classes == 1:
+        count, mean = rows.new_full((1,), len(rows)), rows.mean(0, keepdim=True)
+        centred = rows - mean
+        return Moments(count, mean, centred.T @ centred)
     count = torch.bincount(names, minlength=classes).double()
     sums = rows.new_zeros(classes, rows.shape[1]).index_add_(0, names, rows)
     mean = sums / count.clamp(min=1)[:, None]

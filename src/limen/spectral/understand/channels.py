@@ -8,6 +8,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from limen._core.errors import UsageError
+from limen.measure.moments import Moments
 from limen.spectral.camera.counts import Counts
 
 _BLOCK = 1 << 15  # pixels worked on at once: their float64 copies stay in the cache
@@ -70,6 +71,25 @@ def rows_of(frames: Any, *, count: int) -> Float[np.ndarray, "pixels channels"]:
     if not frames:
         raise UsageError("frames must hold at least one, got an empty list")
     return np.concatenate([channels_of(one, count=count).reshape(-1, count) for one in frames])
+
+
+def moments_of(rows: Float[np.ndarray, "pixels channels"]) -> Moments:
+    """Mean and scatter of pixels, some at a time, so that their float64 copies stay in the cache.
+
+    Args:
+        rows: One a pixel, at least one.
+
+    Returns:
+        The moments of one class.
+
+    Example:
+        >>> moments_of(np.array([[1.0], [3.0]])).covariance.item()
+        1.0
+    """
+    found = Moments.of(rows[:_BLOCK])
+    for start in range(_BLOCK, len(rows), _BLOCK):
+        found = found.merge(Moments.of(rows[start : start + _BLOCK]))
+    return found
 
 
 def in_blocks(

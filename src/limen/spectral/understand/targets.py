@@ -9,9 +9,9 @@ from jaxtyping import Float
 
 from limen._core.errors import UsageError
 from limen.measure._numbers import numbers
-from limen.measure.moments import Moments, whitening
+from limen.measure.moments import whitening
 from limen.spectral.camera.camera import Camera
-from limen.spectral.understand.channels import channels_of, in_blocks, rows_of
+from limen.spectral.understand.channels import channels_of, in_blocks, moments_of, rows_of
 
 _RIDGE = 1e-12  # of the mean variance: keeps constant channels from dividing by 0
 _APART = 1e-9  # standard deviations, below which a target is the background's mean but for rounding
@@ -70,7 +70,7 @@ class _Detector:
             raise UsageError(
                 f"background must have more pixels than {count} channels, got {len(rows)}"
             )
-        moments = Moments.of(rows)
+        moments = moments_of(rows)
         covariance = moments.scatter / (len(rows) - 1)
         if not bool(covariance.diagonal().any()):
             raise UsageError("background must vary from pixel to pixel, and it is one colour")
@@ -272,8 +272,10 @@ class SAM(_Detector):
         unit = self.target / np.linalg.norm(self.target)
 
         def angle(rows: np.ndarray) -> np.ndarray:
-            s = rows.astype(np.float64, copy=False)
+            s = np.asarray(rows, dtype=np.float64)
             lengths = np.sqrt(np.einsum("ij,ij->i", s, s))
-            return np.arccos(np.clip(s @ unit / np.maximum(lengths, 1e-300), -1, 1))
+            cosine = s @ unit
+            cosine /= np.maximum(lengths, 1e-300, out=lengths)
+            return np.arccos(np.clip(cosine, -1, 1, out=cosine), out=cosine)
 
         return in_blocks(x, angle, dtype=x.dtype)
