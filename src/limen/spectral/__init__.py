@@ -55,6 +55,7 @@ if TYPE_CHECKING:
         segmentation_scores,
     )
     from limen.spectral.understand.segmenter import Segmenter
+    from limen.spectral.understand.smoothed_segmenter import SmoothedSegmenter
     from limen.spectral.understand.targets import ACE, SAM, MatchedFilter, encoded_target
     from limen.spectral.understand.tracker import Box, Tracker
     from limen.spectral.understand.tracking_scores import TrackingScores, tracking_scores
@@ -110,6 +111,7 @@ __all__ = [  # noqa: RUF022  in plain order
     "SAM",
     "SegmentationScores",
     "Segmenter",
+    "SmoothedSegmenter",
     "Spectra",
     "SpectralPrior",
     "SpectralScores",

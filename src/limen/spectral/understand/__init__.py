@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         segmentation_scores,
     )
     from limen.spectral.understand.segmenter import Segmenter
+    from limen.spectral.understand.smoothed_segmenter import SmoothedSegmenter
     from limen.spectral.understand.targets import ACE, SAM, MatchedFilter, encoded_target
     from limen.spectral.understand.tracker import Box, Tracker
     from limen.spectral.understand.tracking_scores import TrackingScores, tracking_scores
@@ -28,6 +29,7 @@ __all__ = [  # noqa: RUF022  in plain order
     "SAM",
     "SegmentationScores",
     "Segmenter",
+    "SmoothedSegmenter",
     "Tracker",
     "TrackingScores",
     "Unknown",

@@ -9,6 +9,7 @@ from jaxtyping import Float
 
 from limen._core.errors import UsageError
 from limen.spectral.understand.channels import channels_of
+from limen.spectral.understand.displacement import displacement
 from limen.spectral.understand.targets import MatchedFilter
 
 _SIDE = 2.5  # of the search window, in boxes
@@ -125,7 +126,7 @@ class Tracker:
             raise UsageError("Tracker must start with a frame and a box: start(frame, box)")
         scores = self.filter(_frame(frame))
         window = self._window(scores, self.box)
-        dy, dx, score = _shift(self._template, window)
+        dy, dx, score = displacement(self._template, window)
         old = self.box
         self.box = Box(old.y + dy, old.x + dx, old.height, old.width, score)
         moved = self._window(scores, self.box)
@@ -166,20 +167,3 @@ def _frame(frame: Any) -> Float[np.ndarray, "y x channels"]:
 def _inside(box: Box, shape: tuple[int, int]) -> np.ndarray:
     y, x = np.mgrid[: shape[0], : shape[1]] + 0.5
     return (abs(y - box.y) <= box.height / 2) & (abs(x - box.x) <= box.width / 2)
-
-
-def _shift(template: np.ndarray, window: np.ndarray) -> tuple[float, float, float]:
-    """How far the window's content lies from the template's, and how alike they are."""
-    a, b = template - template.mean(), window - window.mean()
-    product = np.fft.ifft2(np.fft.fft2(b) * np.conj(np.fft.fft2(a))).real
-    row, column = (int(i) for i in np.unravel_index(product.argmax(), product.shape))
-    norm = max(float(np.linalg.norm(a) * np.linalg.norm(b)), 1e-12)
-    parts = []
-    for at, axis in ((row, 0), (column, 1)):
-        size = product.shape[axis]
-        line = product[:, column] if axis == 0 else product[row]
-        low, here, high = line[at - 1], line[at], line[(at + 1) % size]
-        bend = low - 2 * here + high
-        sub = 0.5 * (low - high) / bend if bend < 0 else 0.0
-        parts.append(float((at + sub + size / 2) % size - size / 2))
-    return parts[0], parts[1], float(np.clip(product.max() / norm, 0, 1))
