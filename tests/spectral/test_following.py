@@ -182,3 +182,37 @@ def test_frames_that_change_size_or_are_none_are_refused():
 def test_a_readers_settings_survive_the_disk(reader, tmp_path):
     again = load(save(reader, tmp_path / "reader"))
     assert again.to_dict() == reader.to_dict()
+
+
+def deceived(frames: int = 10):
+    """A thing and its double, one in the three channels of RGB and another in the next three."""
+    draw = numpy_stream(4, "double")
+    spectra = np.array([
+        [0.3, 0.3, 0.3, 0.3, 0.3, 0.3], [0.6, 0.4, 0.2, 0.7, 0.2, 0.4],
+        [0.6, 0.4, 0.2, 0.3, 0.6, 0.4],
+    ])  # fmt: skip
+    masks = np.zeros((frames, 40, 48), dtype=int)
+    for t in range(frames):
+        masks[t, 12:20, 4 + 2 * t : 12 + 2 * t] = 1
+        masks[t, 22:30, 30 - 2 * t : 38 - 2 * t] = 2  # passes below, the other way
+    seen = spectra[masks] + 0.02 * draw.normal(size=(*masks.shape, 6))
+    return seen, masks
+
+
+def test_a_double_of_the_same_rgb_deceives_three_channels_and_not_six():
+    seen, masks = deceived()
+    scores = []
+    for channels in (3, 6):
+        reader = MemorySegmenter(place=0.0).start(seen[0, ..., :channels], masks[0])
+        found = np.stack([reader(frame[..., :channels]) for frame in seen[1:]])
+        scores.append(np.nanmean(video_scores(found, masks[1:], split="made").region))
+    assert scores[0] < 0.7
+    assert scores[1] > 0.98
+
+
+def test_a_tracker_follows_its_thing_past_a_double_of_the_same_rgb():
+    seen, _ = deceived()
+    tracker = Tracker().start(seen[0], Box(16.0, 8.0, 8.0, 8.0))
+    for t, frame in enumerate(seen[1:], start=1):
+        box = tracker(frame)
+        assert np.hypot(box.y - 16, box.x - 8 - 2 * t) < 0.5
