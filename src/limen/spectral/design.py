@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from limen._core.errors import UsageError
 from limen.run.progress import progress
 from limen.spectral._descent import Best, descend, ready, restart
 from limen.spectral.codec.statistics import SpectralPrior, channel_noise
@@ -67,6 +68,9 @@ def predicted_error(
     Returns:
         J, differentiable in the filters' parameters.
 
+    Raises:
+        UsageError: A prior of other bands.
+
     Example:
         >>> import numpy as np
         >>> from types import SimpleNamespace
@@ -82,6 +86,10 @@ def predicted_error(
         True
     """
     matrix = camera.matrix(wavelengths).to(torch.float64)
+    if matrix.shape[1] != len(prior.mean):
+        raise UsageError(
+            f"prior must be of the {matrix.shape[1]} bands of wavelengths, got {len(prior.mean)}"
+        )
     full_well = camera.noise.full_well
     gain = camera.exposure.gain(matrix, full_well=full_well, sharpness=sharpness)
     variance = channel_noise(matrix, prior, gain=gain, noise=camera.noise, bits=camera.bits)

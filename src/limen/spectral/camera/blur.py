@@ -37,7 +37,11 @@ def kernel(of: Any, name: str) -> Float[Tensor, "planes rows columns"]:
     weights = torch.as_tensor(np.asarray(of, dtype=np.float64))
     weights = weights[None] if weights.ndim == 2 else weights
     odd = weights.ndim == 3 and weights.shape[1] % 2 == 1 and weights.shape[2] % 2 == 1
-    if not odd or not bool((weights >= 0).all()) or not bool((weights.sum((1, 2)) > 0).all()):
+    if (
+        not odd
+        or not bool(((weights >= 0) & (weights < np.inf)).all())
+        or not bool((weights.sum((1, 2)) > 0).all())
+    ):
         raise UsageError(
             f"{name} must be non-negative weights of odd sides with a sum above 0, got shape "
             f"{tuple(weights.shape)}; mend the kernel"

@@ -54,8 +54,15 @@ class Calibration:
 
         Returns:
             Float64, 0 for dark and 1 for white.
+
+        Raises:
+            UsageError: A frame of another size.
         """
         assert self.bad is not None
+        if np.shape(frame)[-2:] != self.dark.shape:
+            raise UsageError(
+                f"frame must be {self.dark.shape} as the dark and flat ones, got {np.shape(frame)}"
+            )
         span = np.where(self.bad, 1.0, self.flat - self.dark)
         relative = (np.asarray(frame, dtype=np.float64) - self.dark) / span
         if not self.bad.any():

@@ -1,6 +1,7 @@
 """The camera: from a cube of light to digital numbers, every step with its name."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -58,7 +59,7 @@ class Camera:
         self,
         filters: nn.Module,
         *,
-        mosaic: Mosaic | tuple[int, int] | None = None,
+        mosaic: Mosaic | Sequence[int] | None = None,
         illuminant: Curve = None,
         efficiency: Curve = None,
         noise: Noise | None = None,
@@ -68,7 +69,12 @@ class Camera:
         crosstalk: Any = None,
     ) -> None:
         self.filters = filters
-        self.mosaic = Mosaic(*mosaic) if isinstance(mosaic, tuple) else mosaic
+        if isinstance(mosaic, Sequence):
+            if len(mosaic) != 2:
+                raise UsageError(f"mosaic must be its two sides or a Mosaic, got {mosaic}")
+            rows, columns = mosaic
+            mosaic = Mosaic(rows, columns)
+        self.mosaic = mosaic
         self.illuminant = illuminant
         self.efficiency = efficiency
         self.noise = noise or Noise()
@@ -112,10 +118,16 @@ class Camera:
 
         Returns:
             g.
+
+        Raises:
+            UsageError: Filters that pass nothing under the rule that fills the well.
         """
         with torch.no_grad():
             matrix = self.matrix(wavelengths)
-            return float(self.exposure.gain(matrix, full_well=self.noise.full_well))
+            found = float(self.exposure.gain(matrix, full_well=self.noise.full_well))
+        if not isfinite(found):
+            raise UsageError("filters must pass some light to fill a well, and they pass none")
+        return found
 
     def encode(
         self, values: Float[Tensor, "*lead y x bands"], wavelengths: Any
@@ -128,10 +140,18 @@ class Camera:
 
         Returns:
             (..., y, x, channel), or with a mosaic (..., y, x), in the unit of the cube's white.
+
+        Raises:
+            UsageError: Another number of bands, or a mosaic that does not divide the frame.
         """
         if self.mosaic:
             self.mosaic.check(values.shape[-3], values.shape[-2])
         matrix = self.matrix(wavelengths).to(values)
+        if values.shape[-1] != matrix.shape[1]:
+            raise UsageError(
+                f"values must have the {matrix.shape[1]} bands of wavelengths, got "
+                f"{values.shape[-1]}; give their own"
+            )
         if self.psf is not None:
             values = blur(values, self.psf)
         planes = values @ matrix.T
@@ -186,10 +206,17 @@ class Camera:
             The counts, of the lead axes of the scene.
 
         Raises:
-            UsageError: An array without wavelengths, negative or NaN light, or a mosaic that does
-                not divide the frame.
+            UsageError: An array without wavelengths, no frame, negative or NaN light, or a mosaic
+                that does not divide the frame, or whose blocks do not begin at `origin`.
         """
         values, wavelengths = light(scene, wavelengths)
+        if not len(values):
+            raise UsageError("scene must hold a frame with rows, and it is empty")
+        if self.mosaic and (origin[1] % self.mosaic.rows or origin[2] % self.mosaic.columns):
+            raise UsageError(
+                f"origin={origin} must lie where a block of {self.mosaic.rows} x "
+                f"{self.mosaic.columns} begins; another place has other channels"
+            )
         frames = values if values.ndim == 4 else values[None]
         gain, step = self.gain(wavelengths), self.noise.step(self.bits)
         numbers, masks = [], []
@@ -197,7 +224,9 @@ class Camera:
             checked(frame)
             with torch.no_grad():
                 tensor = torch.from_numpy(np.array(frame, dtype=np.float32, order="C"))
-                mean = gain * self.encode(tensor, wavelengths).clamp_min(0).numpy()[None]
+                code = self.encode(tensor, wavelengths).clamp_min(0).numpy()[None]
+            with np.errstate(over="ignore"):  # what is more than all is cut at the full well
+                mean = gain * code
             starts = (origin[0] + time, *origin[1:], 0)
             sizes = (1, *mean.shape[1:])
             places = tuple(np.arange(a, a + n) for a, n in zip(starts, sizes, strict=False))
@@ -265,19 +294,27 @@ def light(scene: Any, wavelengths: Any) -> tuple[Any, Any]:
         The values and the bands.
 
     Raises:
-        UsageError: No wavelengths, other axes, or another number of bands.
+        UsageError: No wavelengths, no real numbers, other axes, or another number of bands.
     """
     bare = isinstance(scene, Tensor | np.ndarray)  # a tensor's `values` is a method
     values = scene if bare else getattr(scene, "frames", getattr(scene, "values", scene))
     found = wavelengths if bare else getattr(scene, "wavelengths", wavelengths)
     if found is None:
         raise UsageError("an array must come with wavelengths=; bands are never guessed")
+    if not hasattr(found, "nm"):
+        raise UsageError(
+            f"wavelengths must be limen.spectral.Wavelengths, got {type(found).__name__}; wrap "
+            "them: Wavelengths(nm)"
+        )
     if isinstance(values, Tensor):
         values = values.detach().cpu().numpy()
     if not hasattr(values, "shape") or len(values.shape) not in (3, 4):
         raise UsageError("scene must be (y, x, band) or (time, y, x, band); give one of them")
     if len(values.shape) == 3:
         values = np.asarray(values)  # a cube that was on the disk until now
+    kind = getattr(values, "dtype", np.dtype(np.float32))  # frames that are made have none
+    if np.dtype(kind).kind not in "fiub":
+        raise UsageError(f"scene must hold real numbers, got {kind}")
     if values.shape[-1] != len(found.nm):
         raise UsageError(
             f"scene has {values.shape[-1]} bands and wavelengths {len(found.nm)}; give its own"
@@ -295,6 +332,8 @@ def checked(frame: Any) -> None:
         UsageError: Such light.
     """
     bad = ~np.isfinite(frame) | (np.asarray(frame) < 0)
+    if np.asarray(frame).dtype == np.float64:  # encoded in single precision
+        bad |= np.asarray(frame) > np.finfo(np.float32).max
     if bad.any():
         y, x, band = (int(place) for place in np.argwhere(bad)[0])
         raise UsageError(

@@ -13,6 +13,8 @@ from torch import Tensor
 from limen._core.errors import UsageError
 from limen.spectral.camera.counter import Places, normal, poisson, uniform
 
+_MOST = 1e15  # electrons, far above any well, and whole numbers in float64
+
 
 @dataclass(frozen=True)
 class Noise:
@@ -118,9 +120,9 @@ class Noise:
         mean = np.asarray(mean, dtype=np.float64) + self.dark
         if self.prnu:
             mean = mean * np.maximum(0, 1 + self.prnu * self._pattern("prnu", places))
-        kept = mean
+        kept = np.minimum(mean, _MOST)
         if self.shot:
-            kept = poisson(mean, uniform(places, seed, "shot")).astype(np.float64)
+            kept = poisson(kept, uniform(places, seed, "shot")).astype(np.float64)
         if self.read:
             kept = kept + self.read * normal(places, seed, "read")
         if self.dsnu:

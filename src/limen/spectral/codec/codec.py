@@ -57,8 +57,12 @@ class Codec:
             self.
 
         Raises:
-            UsageError: No cube, or cubes on different bands.
+            UsageError: No cube, cubes on different bands, or a decoder that is none.
         """
+        if not hasattr(self.decoder, "learn") and not hasattr(self.decoder, "fit"):
+            raise UsageError(
+                f"decoder must be LMMSE(), NonNegative() or Network(net), got {self.decoder!r}"
+            )
         given = list(cubes) if isinstance(cubes, Sequence) else [cubes]
         if not given:
             raise UsageError("cubes must hold at least one to fit on, got none; give training data")

@@ -56,7 +56,8 @@ class LMMSE:
             self.
 
         Raises:
-            UsageError: Another number of bands or channels.
+            UsageError: Another number of bands or channels, a matrix that is not finite, or a
+                negative variance.
         """
         bands = len(prior.mean)
         if matrix.shape[1] != bands or len(variance) != len(matrix):
@@ -64,6 +65,8 @@ class LMMSE:
                 f"matrix must be ({len(variance)}, {bands}) as variance and prior say, got "
                 f"{tuple(matrix.shape)}; evaluate it at the prior's bands"
             )
+        if not bool(torch.isfinite(matrix).all()) or not bool((variance >= 0).all()):
+            raise UsageError("matrix must be finite and variance at least 0; mend the filters")
         a, c = matrix.detach().to(torch.float64), prior.covariance.to(torch.float64)
         mean = prior.mean.to(torch.float64)
         cross = c @ a.T
@@ -84,10 +87,14 @@ class LMMSE:
             Spectra in the signal's precision; noise may leave them below zero.
 
         Raises:
-            UsageError: Not fitted yet.
+            UsageError: Not fitted yet, or another number of channels.
         """
         if self.weight is None or self.bias is None:
             raise UsageError("LMMSE must be fitted before it decodes; call fit first")
+        if signal.shape[-1] != self.weight.shape[1]:
+            raise UsageError(
+                f"signal must have {self.weight.shape[1]} channels, got {signal.shape[-1]}"
+            )
         return signal @ self.weight.to(signal).T + self.bias.to(signal)
 
     def to_dict(self) -> dict[str, Any]:

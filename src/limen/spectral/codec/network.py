@@ -84,6 +84,7 @@ class Network:
             self.
 
         Raises:
+            UsageError: A net of other channels or bands.
             WorkError: The loss is no longer finite.
         """
         frames = [_frames(channels, truth) for channels, truth in pairs]
@@ -94,6 +95,7 @@ class Network:
             "spread": codes.std(0).clamp_min(1e-6),
             "scale": (truths - self.start(codes)).std().clamp_min(1e-9),
         }
+        _fits(self.net, codes.shape[1], truths.shape[1])
         last = [m for m in self.net.modules() if isinstance(m, nn.Conv2d)][-1]
         last = getattr(self.net, "out", last)
         for parameter in last.parameters():
@@ -190,3 +192,14 @@ def _frames(channels: np.ndarray, truth: np.ndarray) -> tuple[Tensor, Tensor]:
         tensor = torch.as_tensor(values, dtype=torch.float32)
         found.append(tensor.reshape(-1, *tensor.shape[-3:]).movedim(-1, 1).contiguous())
     return found[0], found[1]
+
+
+@torch.no_grad()
+def _fits(net: nn.Module, channels: int, bands: int) -> None:
+    net.eval()  # a net for another camera is refused before any work
+    try:
+        planes = net(torch.zeros(1, channels, 8, 8)).shape[1]
+    except RuntimeError:
+        planes = -1
+    if planes != bands:
+        raise UsageError(f"net must take {channels} channels and give {bands} bands; make it anew")

@@ -108,7 +108,7 @@ class _Peaks(nn.Module):
                 f"centres, widths and heights must fit one another: {shapes}"
             ) from None
         good = np.isfinite(centre).all() and (width > 0).all() and np.isfinite(width).all()
-        if centre.ndim != 1 or not good or height.min() < 0 or height.max() > 1:
+        if centre.ndim != 1 or not centre.size or not good or height.min() < 0 or height.max() > 1:
             raise UsageError("peaks need a centre each, widths above 0 nm and heights in [0, 1]")
         self.centres = nn.Parameter(torch.from_numpy(centre.copy()))
         self.widths = nn.Parameter(torch.from_numpy(width.copy()))

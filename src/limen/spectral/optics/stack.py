@@ -59,7 +59,8 @@ def stack_power(
         T, R and A, (stacks, bands) each, in float64.
 
     Raises:
-        UsageError: An angle or polarisation that is none, or `before` not above 0.
+        UsageError: An angle or polarisation that is none, `before` not above 0, or a thickness
+            below 0.
 
     Example:
         >>> none = torch.zeros(0, 1, dtype=torch.complex128), torch.zeros(1, 0)
@@ -69,6 +70,8 @@ def stack_power(
     """
     if polarisation not in ("s", "p", "mean"):
         raise UsageError(f"polarisation={polarisation!r} must be 's', 'p' or 'mean'")
+    if not bool((thickness.detach() >= 0).all()):
+        raise UsageError("thickness must be at least 0 nm; clamp it after each step of training")
     turned = torch.as_tensor(angle, dtype=torch.float64, device=nm.device)
     if not bool(((turned >= 0) & (turned < math.pi / 2)).all()) or not before > 0:
         raise UsageError(f"angle={angle} must lie from 0 to below pi / 2, before={before} above 0")

@@ -36,8 +36,8 @@ class ThinFilm(nn.Module):
         seed: Of these errors.
 
     Raises:
-        UsageError: Another number of materials than layers, thicknesses not finite or below 0, or
-            an error that is no share.
+        UsageError: Another number of materials than layers, thicknesses not finite or below 0,
+            limits that do not rise, or an error that is no share.
 
     Example:
         >>> from limen.spectral.wavelengths import Wavelengths
@@ -73,6 +73,14 @@ class ThinFilm(nn.Module):
         self.behind, self.angle, self.error, self.seed = _material(behind), angle, error, seed
         found = [_METAL if one.index.imag.max() > 1 else _DIELECTRIC for one in self.materials]
         self.limits = np.array(found if limits is None else limits, dtype=np.float64)
+        if (
+            self.limits.shape != (len(self.materials), 2)
+            or not ((self.limits[:, 0] >= 0) & (self.limits[:, 0] <= self.limits[:, 1])).all()
+        ):
+            raise UsageError(
+                f"limits must be (thinnest, thickest) for each of {len(self.materials)} layers, "
+                f"from 0 up; got {self.limits.tolist()}"
+            )
         self._draws = 0
 
     @classmethod

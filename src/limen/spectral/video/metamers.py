@@ -64,7 +64,7 @@ def metamers(
     Example:
         >>> grey, sums = np.full((1, 8), 0.5), np.ones((1, 8))
         >>> pair = metamers(grey, sums)
-        >>> bool(pair.found[0]), abs(pair.partners.sum() - 4.0) < 1e-12
+        >>> bool(pair.found[0]), bool(abs(pair.partners.sum() - 4.0) < 1e-12)
         (True, True)
     """
     x = np.asarray(spectra, dtype=np.float64)
