@@ -66,6 +66,10 @@ class Mosaic:
     def check(self, height: int, width: int) -> None:
         """Refuse a frame that blocks do not tile, and name the crop that they do.
 
+        Args:
+            height: Rows of the frame.
+            width: Columns of the frame.
+
         Raises:
             UsageError: The block does not divide the frame.
         """

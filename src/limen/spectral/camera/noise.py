@@ -80,6 +80,12 @@ class Noise:
     def step(self, bits: int) -> float:
         """Electrons for each step of a digitiser of so many bits: FW / (2^bits - 1 - black).
 
+        Args:
+            bits: Depth, 1 to 16.
+
+        Returns:
+            Electrons.
+
         Raises:
             UsageError: Bits outside 1 to 16, or a black level that leaves no step.
         """

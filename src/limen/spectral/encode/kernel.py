@@ -55,6 +55,12 @@ def kernel(channels: int) -> Kernel:
 def group_size(channels: int) -> int:
     """Channels that one pass over a tile sums up: the fewest passes, evenly filled.
 
+    Args:
+        channels: Of the camera, at least 1.
+
+    Returns:
+        Channels a pass.
+
     Example:
         >>> [group_size(k) for k in (3, 9, 10, 16, 25)]
         [3, 9, 5, 8, 9]

@@ -79,6 +79,9 @@ class Cube:
         Args:
             start: First row.
             stop: The row after the last.
+
+        Returns:
+            (rows, x, band).
         """
         return np.asarray(self[start:stop])
 

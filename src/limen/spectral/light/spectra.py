@@ -59,6 +59,9 @@ class Spectra:
         Args:
             part: The text.
 
+        Returns:
+            Those spectra, in their order.
+
         Raises:
             UsageError: None does.
         """
@@ -73,6 +76,9 @@ class Spectra:
         Args:
             wavelengths: The bands asked for.
             fwhm: Widths of their responses in nm; None interpolates.
+
+        Returns:
+            As many spectra, of the same names.
         """
         target = wavelengths if hasattr(wavelengths, "weights") else Wavelengths(wavelengths)
         found = resample(self.values, self.wavelengths, target, fwhm=fwhm)

@@ -167,6 +167,9 @@ class CoupledModes(nn.Module):
 
         Args:
             wavelengths: `Wavelengths`.
+
+        Returns:
+            Amplitudes out of the ports for those in; unitary without absorption.
         """
         short, long = (1 / edge for edge in self.band)
         waves = 1 / torch.as_tensor(np.array(wavelengths.nm)).to(self.resonances)

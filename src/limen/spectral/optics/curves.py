@@ -45,6 +45,9 @@ class FreeForm(nn.Module):
             bands: Of the wavelengths they will be asked at.
             seed: Of the draw.
             scale: Standard deviation of z.
+
+        Returns:
+            The bank.
         """
         found = cls(np.zeros((channels, bands)))
         found.redraw_(seed, scale=scale)

@@ -78,6 +78,9 @@ class Material:
         Args:
             index: n + ik.
             name: What messages call it.
+
+        Returns:
+            The material, known at all wavelengths.
         """
         return cls(name, [1.0], [index])
 
@@ -87,6 +90,9 @@ class Material:
 
         Args:
             name: "SiO2", "Si3N4", "TiO2", "Ta2O5", "Al2O3", "Ag" or "air".
+
+        Returns:
+            The material.
 
         Raises:
             UsageError: No such name.
@@ -110,6 +116,9 @@ class Material:
 
         Args:
             wavelengths: `Wavelengths`.
+
+        Returns:
+            n + ik at each.
 
         Raises:
             UsageError: A band outside the table.

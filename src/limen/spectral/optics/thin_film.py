@@ -85,17 +85,34 @@ class ThinFilm(nn.Module):
 
     @classmethod
     def random(
-        cls, channels: int, materials: Sequence[str | Material], *, seed: int, **settings: Any
+        cls,
+        channels: int,
+        materials: Sequence[str | Material],
+        *,
+        seed: int,
+        behind: str | Material = "SiO2",
+        angle: float = 0.0,
+        limits: Any = None,
+        error: float = 0.0,
     ) -> "ThinFilm":
         """Stacks whose thicknesses are drawn evenly within the limits.
 
         Args:
             channels: How many stacks.
             materials: Of the layers.
-            seed: Of the draw.
-            settings: As for `ThinFilm`.
+            seed: Of the draw, and of the errors.
+            behind: What the films lie on.
+            angle: Of incidence in radians.
+            limits: As for `ThinFilm`.
+            error: Relative standard deviation of a layer's thickness in training.
+
+        Returns:
+            The bank.
         """
-        bank = cls(np.ones((channels, len(materials))), materials, seed=seed, **settings)
+        start = np.ones((channels, len(materials)))
+        bank = cls(
+            start, materials, behind=behind, angle=angle, limits=limits, error=error, seed=seed
+        )
         bank.redraw_(seed)
         return bank
 

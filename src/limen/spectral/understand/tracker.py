@@ -35,6 +35,9 @@ class Box:
 
         Args:
             other: Another box.
+
+        Returns:
+            The share.
         """
         sides = [
             max(0.0, min(a + p / 2, b + q / 2) - max(a - p / 2, b - q / 2))

@@ -60,6 +60,9 @@ class EncodedDetector:
             weights: For `counts.channels()`.
             bias: For the same.
             counts: A capture of the camera whose numbers will come.
+
+        Returns:
+            The detector.
         """
         w = np.asarray(weights, dtype=np.float64)
         offset = (counts.black * counts.step + counts.dark) / counts.gain
