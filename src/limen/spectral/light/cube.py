@@ -25,7 +25,8 @@ class Cube:
             stored as whole numbers.
 
     Raises:
-        UsageError: No wavelengths, another number of bands, other axes, or a scale not above 0.
+        UsageError: No wavelengths, another number of bands, other axes, values that are no real
+            numbers, or a scale not above 0.
 
     Example:
         >>> cube = Cube(np.full((2, 2, 2), 5000, dtype=np.int16), Wavelengths([500.0, 600.0]),
@@ -50,9 +51,11 @@ class Cube:
                 f"the cube has {shape[2]} bands and {len(self.wavelengths)} wavelengths were "
                 "given; give those of its bands"
             )
-        if not 0 < scale < float("inf"):
-            raise UsageError(f"scale={scale} must be above 0")
+        if not isinstance(scale, int | float | np.number) or not 0 < scale < float("inf"):
+            raise UsageError(f"scale={scale!r} must be a number above 0")
         self._stored = values if hasattr(values, "shape") else np.asarray(values)
+        if getattr(getattr(self._stored, "dtype", None), "kind", "f") not in "iufb":
+            raise UsageError(f"a cube must hold real numbers, got {self._stored.dtype}")
         self.shape = shape
         self.name, self.scale = name, scale
 
@@ -64,7 +67,7 @@ class Cube:
     def __getitem__(self, key: Any) -> Any:
         found = np.asarray(self._stored[key])
         if self.scale == 1.0 and found.dtype.kind == "f":
-            return found
+            return found if found.dtype.isnative else found.astype(found.dtype.newbyteorder("="))
         return found.astype(np.float32) * np.float32(self.scale)
 
     def __len__(self) -> int:

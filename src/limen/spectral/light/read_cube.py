@@ -1,6 +1,5 @@
 """Cubes from files: ENVI, MATLAB, HDF5, TIFF, NumPy; large ones stay on the disk."""
 
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -38,7 +37,8 @@ def read_cube(
     and .npy (mapped). Bands are those that the file states (an ENVI header, an array called
     "wavelengths", "wavelength" or "nm"), or `wavelengths`; they are never guessed. The axis as long
     as the wavelengths is that of the bands; where two are, NumPy's files have it last, and for the
-    others `order` must say.
+    others `order` must say. y comes before x, also from MATLAB 7.3, which turns the axes around. An
+    ENVI header's gains and offsets of each band are applied, its "data ignore value" becomes NaN.
 
     Args:
         path: The file.
@@ -72,19 +72,32 @@ def read_cube(
     if order is not None and order not in _ORDERS:
         raise UsageError(f"order={order!r} must be one of {', '.join(_ORDERS)}")
     given = None if wavelengths is None else _Stated.of(wavelengths, sort=sort)
-    header = envi.header_of(where)
+    header = None if where.suffix.lower() in _READERS else envi.header_of(where)
     if header is not None:
-        known = envi.fields(header)
-        source, axes = envi.mapped(known, header, data=None if header == where else where)
-        stated = envi.stated(known, header)
-        bands = given or (None if stated is None else _Stated.of(stated, sort=sort))
-        factor = scale or 1 / float(known.get("reflectance scale factor", 1))
-        return _required(bands, where).cube(Stored(source, axes), where.name, factor)
+        return _envi(where, header, given, scale=scale, sort=sort)
     arrays = _arrays(where)
     bands = _required(given or _listed(arrays, sort=sort), where)
     name = _chosen(arrays, key, where)
     values = _shaped(arrays[name](), bands.count, order=order, shape=shape, where=where)
-    return bands.cube(values, where.name, scale or 1.0)
+    return bands.cube(values, where.name, 1.0 if scale is None else scale)
+
+
+def _envi(
+    where: Path, header: Path, given: "_Stated | None", *, scale: float | None, sort: bool
+) -> Cube:
+    known = envi.fields(header)
+    source, axes = envi.mapped(known, header, data=None if header == where else where)
+    if given is None:
+        stated = envi.stated(known, header)
+        given = None if stated is None else _Stated.of(stated, sort=sort)
+    bands = _required(given, where)
+    if scale is None and "reflectance scale factor" in known:
+        factor = float(envi.numbers(known, "reflectance scale factor", header)[0])
+        if not factor > 0:
+            raise UsageError(f"{header} must give a reflectance scale factor above 0, got {factor}")
+        scale = 1 / factor
+    values = envi.meant(source.transpose(axes), known, header)
+    return bands.cube(values, where.name, 1.0 if scale is None else scale)
 
 
 @dataclass(frozen=True)
@@ -99,7 +112,10 @@ class _Stated:
     def of(cls, given: Any, *, sort: bool) -> "_Stated":
         if hasattr(given, "weights"):
             return cls(given, len(given), None)
-        nm = np.asarray(given, dtype=np.float64).ravel()
+        try:
+            nm = np.asarray(given, dtype=np.float64).ravel()
+        except (TypeError, ValueError):
+            raise UsageError(f"wavelengths must be numbers in nm, got {given!r:.60}") from None
         if not sort:
             return cls(Wavelengths(nm), len(nm), None)
         found, picked = np.unique(nm, return_index=True)
@@ -127,20 +143,19 @@ def _arrays(where: Path) -> _Arrays:
 
     Raises:
         UsageError: Another kind of file, or one that is cut off.
+        ImportError: The package that reads it is not installed.
     """
     ending = where.suffix.lower()
-    readers: dict[str, Callable[[Path], _Arrays]] = {
-        ".npz": _npz, ".npy": _npy, ".mat": _mat, ".h5": _hdf5, ".hdf5": _hdf5, ".he5": _hdf5,
-        ".nc": _hdf5, ".tif": _tiff, ".tiff": _tiff,
-    }  # fmt: skip
-    if ending not in readers:
+    if ending not in _READERS:
         raise UsageError(
-            f"{where} must end in .hdr, {', '.join(readers)}, or be an ENVI file with its header "
+            f"{where} must end in .hdr, {', '.join(_READERS)}, or be an ENVI file with its header "
             "beside it"
         )
     try:
-        found = readers[ending](where)
-    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile) as wrong:
+        found = _READERS[ending](where)
+    except ImportError:  # says what to install
+        raise
+    except Exception as wrong:  # noqa: BLE001  decoders end a broken file with any of them
         raise UsageError(
             f"{where} cannot be read, it is cut off or of another kind: "
             f"{str(wrong).splitlines()[0] if str(wrong) else type(wrong).__name__}"
@@ -165,10 +180,7 @@ def _mat(where: Path) -> _Arrays:
         if b"MATLAB 7.3" in file.read(128):
             return _hdf5(where)
     loadmat = require("scipy.io", extra="spectral").loadmat
-    try:
-        held = loadmat(where)
-    except (KeyError, IndexError, NotImplementedError) as wrong:
-        raise ValueError(str(wrong)) from None
+    held = loadmat(where)
     return _numeric({k: v for k, v in held.items() if not k.startswith("__")})
 
 
@@ -178,7 +190,7 @@ def _hdf5(where: Path) -> _Arrays:
     found: dict[str, Callable[[], Any]] = {}
 
     def visit(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset) and item.dtype.kind in "iuf" and item.ndim:
+        if isinstance(item, h5py.Dataset) and item.dtype.kind in "iuf" and item.shape:
             found[name] = lambda: item
 
     file.visititems(visit)
@@ -195,13 +207,21 @@ def _tiff(where: Path) -> _Arrays:
             if len(pages) == 1:
                 return _numeric({"image": file.series[0].asarray()})
             shape, dtype = (len(pages), *pages[0].shape), pages[0].dtype
-    planes = Pages(lambda band: np.asarray(tifffile.imread(where, key=band)), shape, dtype)
+    if len(shape) != 3:
+        raise ValueError(f"its pages must be planes, one a band, and are {shape[1:]}")
+    planes = Pages(lambda b: np.asarray(tifffile.imread(where, series=0, key=b)), shape, dtype)
     return {"image": lambda: planes}
 
 
 def _numeric(held: Mapping[str, Any]) -> _Arrays:
     kept = {name: array for name, array in held.items() if array.dtype.kind in "iuf"}
     return {name: partial(np.asanyarray, array) for name, array in kept.items()}
+
+
+_READERS: dict[str, Callable[[Path], _Arrays]] = {
+    ".npz": _npz, ".npy": _npy, ".mat": _mat, ".h5": _hdf5, ".hdf5": _hdf5, ".he5": _hdf5,
+    ".nc": _hdf5, ".tif": _tiff, ".tiff": _tiff,
+}  # fmt: skip
 
 
 def _listed(arrays: _Arrays, *, sort: bool) -> _Stated | None:
@@ -236,6 +256,11 @@ def _shaped(
     Raises:
         UsageError: Axes that do not fit the bands, or cannot be told apart.
     """
+    if len(array.shape) not in (2, 3):
+        raise UsageError(
+            f"{where} must hold a cube with three axes, or two by shape=; the array has "
+            f"{tuple(array.shape)}: name another by key="
+        )
     if len(array.shape) == 2:
         return _unrolled(np.asarray(array), bands, shape=shape, where=where)
     if order is None:
@@ -247,10 +272,15 @@ def _shaped(
                 f"{where} has the axes {tuple(array.shape)} and there are {bands} "
                 f"wavelengths; say by order= which axis is which, one of {', '.join(_ORDERS)}"
             )
-        rest = [axis for axis in range(3) if axis != places[0]]
-        return Stored(array, (rest[0], rest[1], places[0]))
-    axes = tuple(order.index(axis) for axis in "yxb")
-    return Stored(array, axes)  # type: ignore[arg-type]
+        y, x = (axis for axis in range(3) if axis != places[0])
+        if where.suffix.lower() == ".mat" and not isinstance(array, np.ndarray):
+            y, x = x, y  # MATLAB 7.3 stores (y, x, band) as (band, x, y)
+        axes = (y, x, places[0])
+    else:
+        axes = (order.index("y"), order.index("x"), order.index("b"))
+    if isinstance(array, np.ndarray):
+        return array.transpose(axes)  # a view, mapped or not, with all of NumPy's keys
+    return Stored(array, axes, name=str(where))
 
 
 def _unrolled(

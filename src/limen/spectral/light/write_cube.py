@@ -11,7 +11,7 @@ from limen.spectral.light.cube import Cube
 from limen.spectral.light.envi import TYPES
 
 
-def write_cube(path: str | Path, cube: Cube) -> Path:
+def write_cube(path: str | Path, cube: Any) -> Path:
     """Write a cube, whole or not at all: `.hdr` as ENVI (interleaved by pixel), `.npz` as NumPy.
 
     ENVI is written block by block, so that a cube need not fit into memory; its data lie beside the
@@ -19,13 +19,13 @@ def write_cube(path: str | Path, cube: Cube) -> Path:
 
     Args:
         path: Ends in .hdr or .npz.
-        cube: The cube.
+        cube: The `Cube`.
 
     Returns:
         The path; `read_cube` takes it.
 
     Raises:
-        UsageError: Another ending.
+        UsageError: Another ending, no cube, or numbers that ENVI has no type for.
 
     Example:
         >>> import tempfile
@@ -37,6 +37,11 @@ def write_cube(path: str | Path, cube: Cube) -> Path:
         6.0
     """
     where = Path(path)
+    if not isinstance(cube, Cube):
+        raise UsageError(
+            f"cube must be a Cube(values, wavelengths), got {type(cube).__name__}: bands are kept "
+            "beside the values"
+        )
     if where.suffix.lower() == ".npz":
         with replacing(where) as draft, draft.open("wb") as file:
             np.savez(file, cube=np.asarray(cube), wavelengths=cube.wavelengths.nm)
