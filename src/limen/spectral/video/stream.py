@@ -10,12 +10,14 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from limen._core.errors import UsageError
 from limen.spectral.camera.camera import Camera
 from limen.spectral.camera.counts import Counts
 from limen.spectral.light.read_cube import read_cube
 from limen.spectral.video.video import Video, require_size
+from limen.spectral.wavelengths import Wavelengths
 
 _KEPT = 100_000  # latencies that percentiles are taken over: the latest
 _WAIT = 0.05  # seconds between looks at whether the reader should stop
@@ -152,8 +154,8 @@ class Stream:
                     return
                 counts = self._capture(index, frame)
                 self._put((index, perf_counter(), counts), droppable=self._drop)
-        except Exception as wrong:  # noqa: BLE001  raised again where the frames are read
-            failed = wrong
+        except BaseException as wrong:  # noqa: BLE001  raised again where the frames are read
+            failed = wrong  # SystemExit too, or whoever waits would wait for ever
         self._put((None, 0.0, failed), droppable=False)
 
     def _put(self, item: Any, *, droppable: bool) -> None:
@@ -193,12 +195,14 @@ def stream(
     source is raised where the frames are read; leaving the loop stops the reader.
 
     Args:
-        source: A `Video`, an array (time, y, x, band), any iterable of frames, a list of files
-            with a cube each, or a function that returns the next frame, and None at the end.
-        camera: Captures light; None where the source delivers sensor values already.
+        source: A `Video`, an array (time, y, x, band), any iterable of frames or of files with a
+            cube each, or a function that returns the next frame, and None at the end.
+        camera: Captures light; None where the source delivers sensor values already. Those of an
+            iterator or a function are copied, as drivers fill the same array again.
         segmenter: Called with the `Counts` (without a camera, the array) of each frame; returns
             its mask. None only captures.
-        wavelengths: The bands, where the source's frames are bare arrays of light.
+        wavelengths: The bands, where the source's frames are bare arrays of light, or files that
+            state none.
         queue: Frames that may wait, at least 1.
         drop: Let the oldest waiting frame go instead of making the source wait.
         seed: Of the noise; frame t has the same noise in every stream of one seed.
@@ -207,8 +211,8 @@ def stream(
         A `Stream`, to be iterated over once.
 
     Raises:
-        UsageError: No room in the queue, light without wavelengths, or, while it runs, frames that
-            change size.
+        UsageError: No room in the queue, light without wavelengths, or, while it runs, what is no
+            frame, and frames that change size.
 
     Example:
         >>> planes = np.arange(3 * 4, dtype=np.uint16).reshape(3, 2, 2, 1)
@@ -220,14 +224,16 @@ def stream(
         raise UsageError(f"queue={queue} must hold a frame at least; give 1 or more")
     if camera is not None and wavelengths is None:
         wavelengths = getattr(source, "wavelengths", None)
-        arrays = isinstance(source, np.ndarray)
-        if arrays and wavelengths is None:
+        if isinstance(source, np.ndarray | Tensor) and wavelengths is None:
             raise UsageError(
                 "an array of light must come with wavelengths=; bands are never guessed"
             )
+    if wavelengths is not None and not hasattr(wavelengths, "nm"):
+        wavelengths = Wavelengths(wavelengths)
+    lasting = isinstance(source, np.ndarray | Tensor | Video | Sequence)
     return Stream(
-        _kept_size(_frames(source)),
-        _capturing(camera, wavelengths, seed),
+        _kept_size(_frames(source), wavelengths),
+        _capturing(camera, wavelengths, seed, copy=not lasting),
         segmenter,
         queue=queue,
         drop=drop,
@@ -242,8 +248,6 @@ def _frames(source: Any) -> Iterator[Any]:
     """
     if isinstance(source, str | Path):
         source = [source]
-    if isinstance(source, Sequence) and source and isinstance(source[0], str | Path):
-        return map(read_cube, source)
     if isinstance(source, Video | Iterable):
         return iter(source)
     if callable(source):
@@ -256,24 +260,53 @@ def _frames(source: Any) -> Iterator[Any]:
 
 def _called(source: Callable[[], Any]) -> Iterator[Any]:
     """What a camera's function gives, until it gives None."""
-    while (frame := source()) is not None:
+    while True:
+        try:
+            frame = source()
+        except StopIteration:  # of a `next` inside
+            return
+        if frame is None:
+            return
         yield frame
 
 
-def _kept_size(frames: Iterator[Any]) -> Iterator[Any]:
-    """The same frames, refused from the first that has another size."""
+def _kept_size(frames: Iterator[Any], wavelengths: Any) -> Iterator[Any]:
+    """The same frames, files read, refused from the first that has another size."""
     first: tuple[int, ...] | None = None
-    for time, frame in enumerate(frames):
+    for time, given in enumerate(frames):
+        frame = _opened(given, wavelengths, time=time)
         shape = tuple(getattr(frame, "values", frame).shape)
         first = first or shape
         require_size(shape, first, time=time)
         yield frame
 
 
-def _capturing(camera: Camera | None, wavelengths: Any, seed: int) -> Callable[[int, Any], Any]:
+def _opened(frame: Any, wavelengths: Any, *, time: int) -> Any:
+    """A frame as an array or what holds one.
+
+    Raises:
+        UsageError: It is none.
+    """
+    if isinstance(frame, str | Path):
+        return read_cube(frame, wavelengths=wavelengths)
+    if isinstance(frame, Tensor):
+        return frame.detach().cpu().numpy()
+    if not hasattr(getattr(frame, "values", frame), "shape"):
+        raise UsageError(
+            f"frame {time} of the source must be an array, a Cube, Counts, or a file with a cube; "
+            f"got {type(frame).__name__}"
+        )
+    return frame
+
+
+def _capturing(
+    camera: Camera | None, wavelengths: Any, seed: int, *, copy: bool
+) -> Callable[[int, Any], Any]:
     def capture(index: int, frame: Any) -> Any:
         if camera is None:
-            return frame if isinstance(frame, Counts) else np.asarray(frame)
+            if isinstance(frame, Counts):
+                return frame
+            return np.array(frame, order="K") if copy else np.asarray(frame)
         return camera.capture(frame, seed=seed, wavelengths=wavelengths, origin=(index, 0, 0))
 
     return capture

@@ -42,10 +42,10 @@ class Frames:
         return (self._checked(t) for t in range(len(self)))
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
-        return np.asarray(np.stack(list(self)), dtype=dtype)
+        return np.asarray(np.stack(list(self)) if len(self) else np.empty(self.shape), dtype=dtype)
 
     def _checked(self, time: int) -> np.ndarray:
-        found = self._make(time)
+        found = np.asarray(self._make(time))
         require_size(found.shape, self.shape[1:], time=time)
         return found
 
@@ -86,10 +86,9 @@ class Video:
                 f"frames have {self.shape[-1]} bands and wavelengths {len(wavelengths.nm)}; give "
                 "those of the frames"
             )
-        if masks is not None and len(masks) != len(self):
-            raise UsageError(
-                f"masks must have one plane for each of {len(self)} frames, got {len(masks)}"
-            )
+        if masks is not None and (not hasattr(masks, "__len__") or len(masks) != len(self)):
+            got = len(masks) if hasattr(masks, "__len__") else type(masks).__name__
+            raise UsageError(f"masks must have one plane for each of {len(self)} frames, got {got}")
         self.masks = masks
         self.names = tuple(names)
 
