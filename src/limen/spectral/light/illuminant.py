@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from limen._core.errors import UsageError, nearest
+from limen.spectral.wavelengths import Wavelengths
 
 _C2 = 1.4388e7  # nm K, the second radiation constant
 _A = 2856.0  # K; the CIE writes 2848 with an older constant
@@ -35,7 +36,8 @@ def illuminant(name: str, wavelengths: Any) -> Float[np.ndarray, " bands"]:
         >>> bool(red > 3 * blue)
         True
     """
-    nm = np.asarray(wavelengths.nm, dtype=np.float64)
+    bands = wavelengths if hasattr(wavelengths, "nm") else Wavelengths(wavelengths)
+    nm = np.asarray(bands.nm, dtype=np.float64)
     if name == "equal":
         power = np.ones(len(nm))
     elif name == "led":
@@ -61,5 +63,6 @@ def _kelvin(name: str) -> float:
 
 
 def _planck(nm: np.ndarray, kelvin: float) -> np.ndarray:
-    power = (nm / 560) ** -5 / np.expm1(_C2 / (nm * kelvin))
-    return np.asarray(power / power.max())
+    x = _C2 / (nm * kelvin)
+    logarithm = -5 * np.log(nm) - x - np.log(-np.expm1(-x))  # e^x itself overflows for cold bodies
+    return np.asarray(np.exp(logarithm - logarithm.max()))

@@ -28,7 +28,8 @@ def read_material(path: str | Path, *, name: str | None = None) -> Material:
         The material; it refuses bands outside its range.
 
     Raises:
-        UsageError: No such file, no YAML, or a formula that is not known.
+        UsageError: No such file, no YAML, a formula that is not known or gives no number, or n
+            and k whose wavelengths do not meet.
 
     Reference:
         M. N. Polyanskiy, "Refractiveindex.info database of optical constants", Scientific Data
@@ -51,7 +52,7 @@ def read_material(path: str | Path, *, name: str | None = None) -> Material:
         parts = [_part(entry) for entry in data]
     except UsageError:
         raise
-    except (yaml.YAMLError, KeyError, TypeError, ValueError, IndexError) as wrong:
+    except (yaml.YAMLError, KeyError, TypeError, ValueError, IndexError, AttributeError) as wrong:
         raise UsageError(
             f"{where} must have DATA with tables of n and k or formulas: {wrong}"
         ) from None
@@ -59,7 +60,17 @@ def read_material(path: str | Path, *, name: str | None = None) -> Material:
     k = next(((nm, imag) for nm, _, imag in parts if imag is not None), None)
     if n is None:
         raise UsageError(f"{where} must give n, by a table or a formula; it has k alone")
+    if k is not None and (n[0][0] > k[0][-1] or k[0][0] > n[0][-1]):
+        raise UsageError(
+            f"{where} must give n and k at wavelengths that meet; n has {n[0][0]:g} to "
+            f"{n[0][-1]:g} nm and k {k[0][0]:g} to {k[0][-1]:g} nm"
+        )
     nm, index = _joined(n, k)
+    if not np.isfinite(index).all():
+        raise UsageError(
+            f"{where} must give an index that is a number all over its range; its formula is none "
+            f"at {nm[~np.isfinite(index)][0]:g} nm"
+        )
     return Material(name or where.stem, nm, index)
 
 
@@ -86,7 +97,8 @@ def _part(entry: Mapping[str, Any]) -> _Part:
     low, high = (float(x) for x in str(entry["wavelength_range"]).split())
     given = [float(x) for x in str(entry["coefficients"]).split()]
     um = np.linspace(low, high, _POINTS)
-    return 1e3 * um, _formula(kind, um, given), None
+    with np.errstate(invalid="ignore", divide="ignore"):  # told by whoever reads it
+        return 1e3 * um, _formula(kind, um, given), None
 
 
 def _formula(kind: str, um: np.ndarray, c: list[float]) -> np.ndarray:

@@ -6,6 +6,8 @@ import numpy as np
 from jaxtyping import Float
 
 from limen._core.errors import UsageError
+from limen.measure._numbers import numbers
+from limen.spectral.wavelengths import Wavelengths
 
 _WIDTH = 2 * np.sqrt(2 * np.log(2))  # full width at half maximum of a Gaussian of deviation 1
 
@@ -17,7 +19,7 @@ def resample(
 
     With `fwhm`, `x'_j = sum_b w_b g_j(l_b) x_b / sum_b w_b g_j(l_b)` with the source's trapezoid
     weights w and a Gaussian g_j about band j. Either way a constant stays the same constant.
-    Nothing is extrapolated.
+    Nothing is extrapolated, and NaN reaches only the bands that are made of it.
 
     Args:
         values: Spectra, bands last.
@@ -38,6 +40,9 @@ def resample(
         >>> resample(np.array([0.0, 1.0, 2.0]), bands, Wavelengths([450.0, 525.0])).tolist()
         [0.5, 1.25]
     """
+    source, target = (
+        bands if hasattr(bands, "weights") else Wavelengths(bands) for bands in (source, target)
+    )
     found = np.asarray(values)
     if not found.ndim or found.shape[-1] != len(source.nm):
         raise UsageError(
@@ -45,14 +50,19 @@ def resample(
         )
     matrix = _matrix(source, target, fwhm)
     kind = found.dtype if found.dtype.kind == "f" else np.dtype(np.float64)
-    return np.asarray(found @ matrix.T.astype(kind))
+    weights = matrix.T.astype(kind)
+    none = np.isnan(found)
+    if not none.any():
+        return np.asarray(found @ weights)
+    reached = np.asarray(none @ (weights != 0))
+    return np.where(reached, kind.type(np.nan), np.where(none, 0, found) @ weights)
 
 
 def _matrix(source: Any, target: Any, fwhm: Any) -> np.ndarray:
     """(target bands, source bands); rows sum to 1.
 
     Raises:
-        UsageError: Bands beyond the source's, or widths not above 0.
+        UsageError: Bands beyond the source's, or widths not above 0 or not one for each band.
     """
     have, want = np.asarray(source.nm), np.asarray(target.nm)
     if want[0] < have[0] or want[-1] > have[-1]:
@@ -62,7 +72,11 @@ def _matrix(source: Any, target: Any, fwhm: Any) -> np.ndarray:
         )
     if fwhm is None:
         return np.stack([np.interp(want, have, row) for row in np.eye(len(have))], axis=1)
-    widths = np.broadcast_to(np.asarray(fwhm, dtype=np.float64), want.shape)
+    given = numbers("fwhm", fwhm)
+    if given.shape not in ((), want.shape):
+        raise UsageError(f"fwhm must be one width or one for each of {len(want)} bands, got "
+                         f"{given.shape}")  # fmt: skip
+    widths = np.broadcast_to(given, want.shape)
     if not (widths > 0).all():
         raise UsageError(f"fwhm must be above 0 nm, got {widths.min():g}")
     away = (have - want[:, None]) * _WIDTH / widths[:, None]

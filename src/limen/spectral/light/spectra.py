@@ -1,6 +1,8 @@
 """A library of named spectra on the same bands."""
 
 import csv
+import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from limen.spectral.light import envi
 from limen.spectral.light.resample import resample
 from limen.spectral.wavelengths import Wavelengths
 
+_BROKEN = (ValueError, IndexError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error)
 _STATED = ("wavelengths", "wavelength", "nm")
 
 
@@ -25,7 +28,8 @@ class Spectra:
         names: One for each spectrum.
 
     Raises:
-        UsageError: Shapes that do not fit, values that are not finite, or no name for each.
+        UsageError: No wavelengths, shapes that do not fit, values that are not finite, or no name
+            for each.
 
     Example:
         >>> bands = Wavelengths([500.0, 600.0])
@@ -34,12 +38,20 @@ class Spectra:
         ([0.1, 0.9], ('road',))
     """
 
-    def __init__(self, values: Any, wavelengths: Wavelengths, names: Sequence[str]):
-        self.values: Float[np.ndarray, "spectra bands"] = np.array(values, dtype=np.float64)
-        self.wavelengths, self.names = wavelengths, tuple(names)
-        if self.values.shape != (len(self.names), len(wavelengths)):
+    def __init__(self, values: Any, wavelengths: Any, names: Sequence[str]):
+        if wavelengths is None:
+            raise UsageError("spectra must come with wavelengths; bands are never guessed")
+        try:
+            self.values: Float[np.ndarray, "spectra bands"] = np.array(values, dtype=np.float64)
+        except (TypeError, ValueError) as wrong:
+            raise UsageError(f"values must be numbers, (spectra, bands): {wrong}") from None
+        self.wavelengths = (
+            wavelengths if hasattr(wavelengths, "weights") else Wavelengths(wavelengths)
+        )
+        self.names = tuple(names)
+        if self.values.shape != (len(self.names), len(self.wavelengths)):
             raise UsageError(
-                f"values must be ({len(self.names)} names, {len(wavelengths)} bands), got "
+                f"values must be ({len(self.names)} names, {len(self.wavelengths)} bands), got "
                 f"{self.values.shape}"
             )
         if not np.isfinite(self.values).all():
@@ -103,7 +115,8 @@ def read_spectra(path: str | Path, *, wavelengths: Any = None) -> Spectra:
         The library.
 
     Raises:
-        UsageError: No such file, another kind, no wavelengths, or nothing that is a number.
+        UsageError: No such file, another kind, one that is cut off, no wavelengths, not one name
+            for each spectrum, nothing that is a number, or gaps in every spectrum.
 
     Example:
         >>> import tempfile
@@ -123,13 +136,20 @@ def read_spectra(path: str | Path, *, wavelengths: Any = None) -> Spectra:
         values, stated, names = readers[ending](where)
     except UsageError:
         raise
-    except (ValueError, IndexError, KeyError) as wrong:
-        raise UsageError(f"{where} must hold spectra as numbers: {wrong}") from None
+    except _BROKEN as wrong:
+        raise UsageError(f"{where} must hold spectra as numbers, whole: {wrong}") from None
+    if values.ndim != 2 or len(names) != len(values):
+        raise UsageError(
+            f"{where} must hold (spectra, bands) and a name for each; got {values.shape} and "
+            f"{len(names)} names"
+        )
     bands = stated if wavelengths is None else wavelengths
     if bands is None:
         raise UsageError(f"{where} states no wavelengths; give them in nm by wavelengths=")
     bands = bands if hasattr(bands, "weights") else Wavelengths(bands)
     whole = np.isfinite(values).all(axis=1)
+    if not whole.any():
+        raise UsageError(f"{where} must hold a spectrum without gaps; of {len(values)} none is")
     kept = [name for name, good in zip(names, whole, strict=True) if good]
     return Spectra(values[whole], bands, kept)
 
@@ -138,14 +158,32 @@ _Read = tuple[np.ndarray, Any, list[str]]
 
 
 def _csv(where: Path) -> _Read:
+    """A column of wavelengths and one for each spectrum.
+
+    Raises:
+        UsageError: No names in the first line.
+    """
     with where.open(encoding="utf-8-sig", newline="") as file:
         head, *lines = [row for row in csv.reader(file) if row]
+    if _number(head[0]):
+        raise UsageError(
+            f"{where} must name its columns in the first line, such as nm,leaf,road; it begins "
+            f"with {head[0]}"
+        )
     table = np.array([[float(cell or "nan") for cell in row] for row in lines])
     return table[:, 1:].T, Wavelengths(table[:, 0]), head[1:]
 
 
+def _number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _npz(where: Path) -> _Read:
-    with np.load(where, allow_pickle=False) as held:
+    with where.open("rb") as file, np.load(file, allow_pickle=False) as held:
         values = np.atleast_2d(held["spectra"]).astype(np.float64)
         stated = next((held[name] for name in _STATED if name in held.files), None)
         names = [str(x) for x in held["names"]] if "names" in held.files else None

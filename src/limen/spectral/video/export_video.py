@@ -68,10 +68,11 @@ def _checked(pictures: Iterable[Any], *, even: bool) -> Any:
     size: tuple[int, ...] | None = None
     for time, picture in enumerate(pictures):
         found = np.asarray(picture)
-        if found.dtype != np.uint8 or found.ndim not in (2, 3) or found.shape[2:] not in ((), (3,)):
+        odd = found.ndim not in (2, 3) or found.shape[2:] not in ((), (3,)) or not found.size
+        if found.dtype != np.uint8 or odd:
             raise UsageError(
-                f"pictures must be uint8, (y, x) or (y, x, 3); number {time} is {found.dtype} "
-                f"{found.shape}"
+                "pictures must not be empty and be uint8, (y, x) or (y, x, 3); number "
+                f"{time} is {found.dtype} {found.shape}"
             )
         size = size or found.shape
         require_size(found.shape, size, time=time)

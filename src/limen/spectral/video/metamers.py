@@ -1,12 +1,14 @@
 """Spectra that look the same to one camera and are not."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from limen._core.errors import UsageError
 from limen._core.streams import numpy_stream
+from limen.measure._numbers import numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +35,7 @@ class Metamers:
 
 def metamers(
     spectra: Float[np.ndarray, "spectra bands"],
-    matrix: Float[np.ndarray, "channels bands"],
+    matrix: Any,
     *,
     limits: tuple[float, float] = (0.02, 0.98),
     least: float = 0.01,
@@ -48,8 +50,8 @@ def metamers(
 
     Args:
         spectra: Reflectances, 0 to 1.
-        matrix: Encoding matrix of the camera to be deceived, with fewer channels than bands; in
-            float64, `camera.matrix(wavelengths)`.
+        matrix: Encoding matrix of the camera to be deceived, with fewer channels than bands, such
+            as `camera.matrix(wavelengths)`.
         limits: Smallest and largest reflectance of a partner.
         least: Root mean square difference below which there is no partner.
         tries: Directions for each spectrum.
@@ -67,8 +69,7 @@ def metamers(
         >>> bool(pair.found[0]), bool(abs(pair.partners.sum() - 4.0) < 1e-12)
         (True, True)
     """
-    x = np.asarray(spectra, dtype=np.float64)
-    a = np.asarray(matrix, dtype=np.float64)
+    x, a = numbers("spectra", spectra), numbers("matrix", matrix)
     if x.ndim != 2 or a.ndim != 2 or x.shape[1] != a.shape[1]:
         raise UsageError(
             f"spectra (spectra, bands) and matrix (channels, bands) must share their bands; got "

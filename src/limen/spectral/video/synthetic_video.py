@@ -66,8 +66,8 @@ def synthetic_video(
         The video, with exact masks.
 
     Raises:
-        UsageError: Bands that do not agree, values outside 0 to 1, or a background smaller than
-            the frame.
+        UsageError: Bands that do not agree, values outside 0 to 1, labels outside 1 to 255, a
+            frame without pixels, or a background smaller than it.
 
     Example:
         >>> from limen.spectral.wavelengths import Wavelengths
@@ -86,7 +86,11 @@ def synthetic_video(
             f"frames={frames} must be at least 1, speed={speed} at least 0, and labels one for "
             f"each of {len(found)} things"
         )
+    if min(size) < 1:
+        raise UsageError(f"size={size} must be a pixel or more on each side")
     classes = list(range(1, len(found) + 1)) if labels is None else [int(x) for x in labels]
+    if any(not 1 <= label <= 255 for label in classes):
+        raise UsageError(f"labels must be from 1 to 255, 0 is the background; got {classes}")
     things = [
         _thing(spectrum, label, size, speed=speed, seed=seed, number=number)
         for number, (spectrum, label) in enumerate(zip(found, classes, strict=True))

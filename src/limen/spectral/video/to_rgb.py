@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from limen._core.errors import UsageError
+from limen.spectral.wavelengths import Wavelengths
 
 # Peak [nm], width below and above the peak [nm], height: the CIE 1931 observer as sums of bells.
 _X = ((599.8, 37.9, 31.0, 1.056), (442.0, 16.0, 26.7, 0.362), (501.1, 20.4, 26.2, -0.065))
@@ -20,7 +21,8 @@ def to_rgb(values: Any, wavelengths: Any, *, white: float = 1.0) -> UInt8[np.nda
     """Reflectances as sRGB pixels, the way an eye under even daylight would see them.
 
     Colour matching functions by piecewise Gaussians, scaled so that a flat spectrum of `white` is
-    white; values beyond are clipped. Bands outside 380 to 780 nm add nothing.
+    white; values beyond are clipped, and NaN, where a file has no data, is black. Bands outside 380
+    to 780 nm add nothing.
 
     Args:
         values: (..., band).
@@ -42,7 +44,9 @@ def to_rgb(values: Any, wavelengths: Any, *, white: float = 1.0) -> UInt8[np.nda
         >>> to_rgb(np.ones((1, 31)), Wavelengths(np.linspace(400, 700, 31))).tolist()
         [[255, 255, 255]]
     """
-    found, nm = np.asarray(values), np.asarray(wavelengths.nm, dtype=np.float64)
+    bands = wavelengths if hasattr(wavelengths, "weights") else Wavelengths(wavelengths)
+    found = values.detach().cpu().numpy() if hasattr(values, "detach") else np.asarray(values)
+    nm = np.asarray(bands.nm, dtype=np.float64)
     if not found.ndim or found.shape[-1] != len(nm):
         raise UsageError(
             f"values must have the {len(nm)} bands of wavelengths last, got {found.shape}"
@@ -52,9 +56,10 @@ def to_rgb(values: Any, wavelengths: Any, *, white: float = 1.0) -> UInt8[np.nda
             f"two bands or more must lie between 380 and 780 nm and white be above 0; the bands "
             f"reach from {nm[0]:g} to {nm[-1]:g} nm, white={white}"
         )
-    curves = np.stack([_curve(nm, bells) for bells in (_X, _Y, _Z)]) * wavelengths.weights
+    curves = np.stack([_curve(nm, bells) for bells in (_X, _Y, _Z)]) * bands.weights
     linear = found @ (_TO_SRGB @ curves).T.astype(np.float32)
     linear = np.clip(linear / (white * (_TO_SRGB @ curves).sum(axis=1)), 0, 1)
+    linear = np.nan_to_num(linear)
     coded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
     return np.asarray(np.rint(255 * coded), dtype=np.uint8)
 
