@@ -69,12 +69,12 @@ def main() -> None:
         detector(kept[(i + KEPT // 2) % KEPT])
         seconds["detector"].append(perf_counter() - start)
     floor, ours = median(seconds["read"]), median(seconds["detector"])
-    running = stream((kept[i % KEPT] for i in range(FRAMES)), None, detector, queue=4)
+    running = stream([kept[i % KEPT] for i in range(FRAMES)], None, detector, queue=4)
     for _ in running:
         pass
     told = running.summary()
     small = frames(128, KEPT)
-    long = stream((small[i % KEPT] for i in range(LONG)), None, detector, queue=4)
+    long = stream([small[i % KEPT] for i in range(LONG)], None, detector, queue=4)
     early = 0.0
     for frame in long:
         if frame.index == 1000:
