@@ -82,13 +82,20 @@ def results(into: Path) -> None:
         found = json.loads(file.read_text(encoding="utf-8"))
         wanted = found["figures"].get("wanted", {})
         rows = [
-            [name, f"{value:.3g}", f"{wanted[name]:.3g}" if name in wanted else ""]
+            [name, f"{value:.3g}", _bound(wanted[name]) if name in wanted else ""]
             for name, value in found["figures"].items()
             if name != "wanted"
         ]
-        table = Table(["figure", "measured", "wanted, at most"], rows).to_markdown()
+        table = Table(["figure", "measured", "wanted"], rows).to_markdown()
         pages.append(_result(file.stem.replace("_", " "), found, [table]))
     (into / "results.md").write_text("\n".join(pages), encoding="utf-8")
+
+
+def _bound(wanted: float | str) -> str:
+    """A bound in words: "at most 2", "0 to 0.02"; infinity is no JSON, so pairs are text."""
+    if isinstance(wanted, str) and wanted.startswith("("):
+        return " to ".join(wanted.strip("()").split(", "))
+    return f"at most {float(wanted):.3g}"
 
 
 def _result(title: str, found: dict[str, Any], parts: list[str]) -> str:
