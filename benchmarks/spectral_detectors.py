@@ -14,30 +14,16 @@ os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"
 
 from collections.abc import Callable
 from importlib.util import find_spec
-from statistics import median
-from time import perf_counter
 from typing import Any
 
 import numpy as np
 import torch
-from timing import table, write
+from timing import in_turns, table, write
 
 from limen._core.streams import numpy_stream
 from limen.spectral.understand.targets import ACE, SAM, MatchedFilter
 
 SIDE, CHANNELS, ROUNDS = 512, 9, 15
-
-
-def seconds(variants: dict[str, Callable[[], Any]]) -> dict[str, float]:
-    """Median wall seconds of each variant; they take turns."""
-    found: dict[str, list[float]] = {name: [] for name in variants}
-    for done in range(ROUNDS + 1):
-        for name, run in variants.items():
-            start = perf_counter()
-            run()
-            if done:
-                found[name].append(perf_counter() - start)
-    return {name: median(values) for name, values in found.items()}
 
 
 def main() -> None:
@@ -70,7 +56,7 @@ def main() -> None:
         for name, detector in ours.items():
             assert np.allclose(peers[name](), detector(frame), atol=1e-8)
         variants |= {f"SPy: {name}": run for name, run in peers.items()}
-    found = seconds(variants)
+    found = in_turns(variants, rounds=ROUNDS)
     figures = {f"{name} [ms]": 1e3 * value for name, value in found.items()}
     figures |= {
         f"{name.removeprefix('SPy: ')}: SPy / limen": value / found[name.replace("SPy", "limen")]

@@ -12,7 +12,6 @@ conversion to float32. Once on one thread and once on two. Conversion to tiles i
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from statistics import median
 from time import perf_counter
 from typing import Any
 
@@ -21,26 +20,14 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"  # threads here are ours
 import numba
 import numpy as np
 import torch
-from timing import table, write
+from reading import read
+from timing import in_turns, table, write
 
 from limen._core.streams import numpy_stream
 from limen.spectral.encode.integers import encode_exactly, encode_integers
 from limen.spectral.encode.tiles import Tiles
 
 ROWS, COLUMNS, BANDS, CHANNELS, ROUNDS = 1024, 512, 204, 9, 9
-
-
-@numba.njit(nogil=True, fastmath=True)
-def read(words: np.ndarray, start: int, stop: int) -> int:
-    """The sum of the words: four independent sums, so that memory is what is waited for."""
-    a = b = c = d = 0
-    quarter = (stop - start) // 4
-    for i in range(start, start + quarter):
-        a += words[i]
-        b += words[i + quarter]
-        c += words[i + 2 * quarter]
-        d += words[i + 3 * quarter]
-    return a + b + c + d
 
 
 @numba.njit(nogil=True)
@@ -60,18 +47,6 @@ def shared(work: Callable[..., Any], size: int, threads: int) -> None:
         return
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(lambda i: work(cuts[i], cuts[i + 1]), range(threads)))
-
-
-def turns(variants: dict[str, Callable[[], Any]]) -> dict[str, float]:
-    """Median wall seconds of each variant; they take turns."""
-    seconds: dict[str, list[float]] = {name: [] for name in variants}
-    for done in range(ROUNDS + 1):
-        for name, run in variants.items():
-            start = perf_counter()
-            run()
-            if done:
-                seconds[name].append(perf_counter() - start)
-    return {name: median(values) for name, values in seconds.items()}
 
 
 def main() -> None:
@@ -101,7 +76,7 @@ def main() -> None:
                 lambda a, b: sweep(words, a, b), len(words), n
             ),
             "read in four streams": lambda n=threads: shared(
-                lambda a, b: read(words, a, b), len(words), n
+                lambda a, b: read(words[a:b]), len(words), n
             ),
             "read by dot product": lambda n=threads: shared(
                 lambda a, b: ones[a:b].dot(ones[a:b]), len(ones), n
@@ -116,7 +91,7 @@ def main() -> None:
                 "torch int32, a sixteenth": lambda: some @ whole,
                 "numpy float32, a sixteenth": lambda: few.astype(np.float32) @ factor.numpy(),
             }
-        found = turns(variants)
+        found = in_turns(variants, rounds=ROUNDS)
         for name in found:
             if name.endswith("a sixteenth"):
                 found[name] *= 16

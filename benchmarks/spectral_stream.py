@@ -15,8 +15,8 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter
 
-import numba
 import numpy as np
+from reading import read
 from timing import table, write
 
 from limen._core.streams import numpy_stream
@@ -24,19 +24,6 @@ from limen.spectral.video.encoded_detector import EncodedDetector
 from limen.spectral.video.stream import stream
 
 SIDE, CHANNELS, KEPT, ROUNDS, FRAMES, LONG = 1024, 9, 8, 40, 400, 10_000
-
-
-@numba.njit(nogil=True, fastmath=True)
-def read(words: np.ndarray) -> int:
-    """The sum of the words: four independent sums, so that memory is what is waited for."""
-    a = b = c = d = 0
-    quarter = len(words) // 4
-    for i in range(quarter):
-        a += words[i]
-        b += words[i + quarter]
-        c += words[i + 2 * quarter]
-        d += words[i + 3 * quarter]
-    return a + b + c + d
 
 
 def frames(side: int, count: int) -> list[np.ndarray]:

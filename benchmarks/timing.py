@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from math import inf
 from pathlib import Path
 from statistics import median
-from time import process_time
+from time import perf_counter, process_time
 from typing import Any
 
 from limen.run import environment
@@ -25,6 +25,18 @@ def interleaved(
             if done:
                 seconds[name].append(process_time() - start)
     return seconds
+
+
+def in_turns(variants: Mapping[str, Callable[[], Any]], *, rounds: int) -> dict[str, float]:
+    """Median wall seconds of each variant over the rounds, after one round to warm up."""
+    seconds: dict[str, list[float]] = {name: [] for name in variants}
+    for done in range(rounds + 1):
+        for name, run in variants.items():
+            start = perf_counter()
+            run()
+            if done:
+                seconds[name].append(perf_counter() - start)
+    return {name: median(values) for name, values in seconds.items()}
 
 
 def ratio(seconds: Mapping[str, list[float]], of: str, to: str) -> float:

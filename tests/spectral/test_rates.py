@@ -61,9 +61,11 @@ def test_the_reconstruction_says_that_it_is_one():
 
 
 def test_the_table_prints_what_is_claimed_beside_what_is_read():
-    rows = {row[0]: row for row in Rates.paper_1p2().table().rows}
-    assert rows["nominal"][1] == pytest.approx(1203.24096)
-    assert rows["readout"][1] == pytest.approx(2.94912)
+    found = Rates.paper_1p2().table(protocol="A camera")
+    told = {row[0]: float(row[1].replace(",", "")) for row in found.rows}
+    assert told["nominal"] == pytest.approx(1203.24096)
+    assert told["readout"] == pytest.approx(2.94912)
+    assert found.protocol.startswith("A camera. reconstructed by us")
 
 
 def test_a_ledger_survives_its_own_record():

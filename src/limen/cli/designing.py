@@ -16,6 +16,7 @@ from limen.run.provenance import origin
 from limen.spectral.camera.camera import Camera
 from limen.spectral.camera.exposure import Exposure
 from limen.spectral.codec.codec import Codec
+from limen.spectral.codec.spectral_scores import spectral_scores
 from limen.spectral.codec.split import halves
 from limen.spectral.codec.statistics import SpectralPrior
 from limen.spectral.design import design as trained
@@ -151,23 +152,12 @@ def rates(
         height=height, width=width, bands=bands, cube_bits=cube_bits, fps=fps,
         sensor_bits=sensor_bits, mosaic=(mosaic, mosaic), seconds=seconds,
     )  # fmt: skip
-    said = {
-        "nominal": "a spectrum at every sensor pixel, which nobody reads",
-        "honest": "a spectrum at every super-pixel",
-        "readout": "what leaves the sensor",
-        "information": "what photon noise lets that mean at most, at a ratio of 100",
-        "measured": "what software went through",
-    }
-    values = {name: getattr(found, name) for name in said}
-    table = Table(
-        ["rate", "Gb/s", "counts"],
-        [[n, None if v is None else f"{v / 1e9:,.2f}", said[n]] for n, v in values.items()],
-        title="Rates of the camera",
+    table = found.table(
         protocol=f"{width} x {height} pixels, {bands} bands of {cube_bits} bit, {fps:g} frames/s, "
         f"sensor of {sensor_bits} bit, mosaic {mosaic} x {mosaic}; 1 Gb = 10^9 bit. At the default "
-        "settings the nominal rate is our reconstruction of a published 1.2 Tb/s.",
+        "settings the nominal rate is our reconstruction of a published 1.2 Tb/s"
     )
-    print(json.dumps(values, indent=2) if as_json else table.to_text())
+    print(json.dumps(found.to_dict(), indent=2) if as_json else table.to_text())
 
 
 def _bank(plan: Plan, bands: Any) -> Any:
@@ -198,9 +188,5 @@ def _psnr(
     """Of one noisy capture of the test half, decoded by LMMSE fitted to the training half."""
     codec = Codec(camera).fit(train, wavelengths=bands, seed=seed)
     decoded = codec.decode(camera.capture(test, seed=seed, wavelengths=bands))
-    truth = test
-    if camera.mosaic is not None:
-        side = test.shape[0] // decoded.shape[0]
-        truth = test.reshape(decoded.shape[0], side, decoded.shape[1], side, -1).mean(axis=(1, 3))
-    error = float(((decoded - truth) ** 2).mean())
-    return float(10 * np.log10(top**2 / error))
+    truth = test if camera.mosaic is None else camera.mosaic.averaged(test)
+    return spectral_scores(decoded, truth, split="the other half", peak=top).psnr

@@ -60,7 +60,9 @@ def section(*, quick: bool = False, seed: int = 0) -> Section:
             _table(cameras, scores, shares),
             _gallery(scene, masks[chosen], masks["RGB"]),
             scores[chosen].table(),
-            _rates(),
+            Rates.paper_1p2().table(
+                protocol="4096 x 3000 pixels, 204 bands of 16 bit, 30 frames/s, a sensor of 8 bit"
+            ),
             Facts(_facts(scene, seed), title="How to do it again"),
         ],
         answer=f"Of one colour, real and artificial fruit are told apart by RGB in {shares['RGB']} "
@@ -171,23 +173,6 @@ def _gallery(scene: Fruit, masks: list[Any], rgb: list[Any]) -> Gallery:
 def _large(pixels: np.ndarray) -> np.ndarray:
     times = max(1, 396 // pixels.shape[1])
     return np.ascontiguousarray(pixels.repeat(times, 0).repeat(times, 1))
-
-
-def _rates() -> Table:
-    ledger = Rates.paper_1p2()
-    said = {
-        "nominal": "a spectrum at every sensor pixel, which nobody reads",
-        "honest": "a spectrum at every super-pixel of a 3 x 3 mosaic",
-        "readout": "what leaves the sensor",
-        "information": "what photon noise lets that mean at most, at a ratio of 100",
-    }
-    return Table(
-        ["rate", "Gb/s", "counts"],
-        [[name, f"{getattr(ledger, name) / 1e9:,.2f}", text] for name, text in said.items()],
-        title="Four rates of one camera",
-        protocol="4096 x 3000 pixels, 204 bands of 16 bit, 30 frames/s, a sensor of 8 bit: our "
-        "reconstruction of a published 1.2 Tb/s.",
-    )
 
 
 def _facts(scene: Fruit, seed: int) -> dict[str, Any]:

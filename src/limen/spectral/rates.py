@@ -8,6 +8,14 @@ from typing import Any
 from limen._core.errors import UsageError
 from limen.report.table import Cell, Table
 
+_COUNTED = {
+    "nominal": "a spectrum at every sensor pixel, which nobody reads",
+    "honest": "a spectrum at every super-pixel",
+    "readout": "what leaves the sensor",
+    "information": "what photon noise lets that mean at most",
+    "measured": "what software went through",
+}
+
 
 @dataclass(frozen=True)
 class Rates:
@@ -74,14 +82,25 @@ class Rates:
         """Honest over read out: the same on the grid of super-pixels."""
         return self.honest / self.readout
 
-    def table(self) -> Table:
-        """Every rate in Gb/s (1 Gb = 1e9 bit), with its ratio to what is read out."""
+    def table(self, *, protocol: str = "") -> Table:
+        """Every rate in Gb/s (1 Gb = 1e9 bit), its ratio to what is read out, and what it counts.
+
+        Args:
+            protocol: Of which camera; the note follows.
+
+        Returns:
+            A row for each rate that is known.
+        """
         rows: list[list[Cell]] = []
-        for name in ("nominal", "honest", "readout", "information", "measured"):
+        for name, counted in _COUNTED.items():
             value = getattr(self, name)
             if value is not None:
-                rows.append([name, value / 1e9, value / self.readout])
-        return Table(["rate", "Gb/s", "times the read-out"], rows)
+                rows.append([name, f"{value / 1e9:,.5f}", value / self.readout, counted])
+        said = ". ".join(part for part in (protocol, self.note) if part)
+        return Table(
+            ["rate", "Gb/s", "times the read-out", "counts"], rows, title="Rates of one camera",
+            protocol=said,
+        )  # fmt: skip
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, JSON-safe."""

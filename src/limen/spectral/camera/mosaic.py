@@ -114,6 +114,20 @@ class Mosaic:
             ]
         return full
 
+    def averaged(self, frames: Array) -> Array:
+        """Means over blocks: (..., y, x, band) to (..., y / m, x / n, band).
+
+        Args:
+            frames: Values with bands or channels last; blocks must tile them.
+
+        Returns:
+            What a decoder of super-pixels can hope for.
+        """
+        *lead, height, width, last = frames.shape
+        self.check(height, width)
+        m, n = self.rows, self.columns
+        return frames.reshape(*lead, height // m, m, width // n, n, last).mean((-4, -2))
+
     def gather(self, plane: Array) -> Array:
         """Sub-cells side by side: (..., y, x) to (..., y / m, x / n, sub-cell).
 

@@ -129,9 +129,4 @@ class Codec:
         channels = self.camera.capture(values, seed=seed, wavelengths=bands).channels()
         truth = np.asarray(values, dtype=np.float32)
         mosaic = self.camera.mosaic
-        if mosaic is not None:
-            *lead, height, width, count = truth.shape
-            m, n = mosaic.rows, mosaic.columns
-            cut = truth.reshape(*lead, height // m, m, width // n, n, count)
-            truth = cut.mean(axis=(-4, -2))
-        return channels, truth
+        return channels, truth if mosaic is None else mosaic.averaged(truth)

@@ -122,11 +122,10 @@ class _Peaks(nn.Module):
         """Channels."""
         return len(self.centres)
 
-    def forward(self, wavelengths: Any) -> Float[Tensor, "channels bands"]:
-        """Transmission at the bands."""
+    def _away(self, wavelengths: Any) -> Float[Tensor, "channels bands"]:
+        """Distance of each band from each centre, in half widths."""
         nm = torch.as_tensor(np.array(wavelengths.nm)).to(self.centres)
-        away = 2 * (nm - self.centres[:, None]) / self.widths[:, None]
-        return self.heights[:, None] * self._shape(away)
+        return 2 * (nm - self.centres[:, None]) / self.widths[:, None]
 
     @torch.no_grad()
     def clamp_(self) -> None:
@@ -151,11 +150,6 @@ class _Peaks(nn.Module):
         """Centres, widths and heights."""
         return {name: part.detach().cpu().numpy() for name, part in self.named_parameters()}
 
-    @staticmethod
-    def _shape(away: Tensor) -> Tensor:
-        """1 at 0 and one half at 1."""
-        raise NotImplementedError
-
 
 class Gaussians(_Peaks):
     """A bank of Gaussian peaks, `h exp(-4 ln 2 (l - c)^2 / w^2)`; w is the full width at h / 2.
@@ -179,9 +173,9 @@ class Gaussians(_Peaks):
         """The inverse of `to_dict`."""
         return cls(state["centres"], state["widths"], state["heights"])
 
-    @staticmethod
-    def _shape(away: Tensor) -> Tensor:
-        return torch.exp2(-(away**2))
+    def forward(self, wavelengths: Any) -> Float[Tensor, "channels bands"]:
+        """Transmission at the bands."""
+        return self.heights[:, None] * (torch.exp2(-(self._away(wavelengths) ** 2)))
 
 
 class Lorentzians(_Peaks):
@@ -206,6 +200,6 @@ class Lorentzians(_Peaks):
         """The inverse of `to_dict`."""
         return cls(state["centres"], state["widths"], state["heights"])
 
-    @staticmethod
-    def _shape(away: Tensor) -> Tensor:
-        return 1 / (1 + away**2)
+    def forward(self, wavelengths: Any) -> Float[Tensor, "channels bands"]:
+        """Transmission at the bands."""
+        return self.heights[:, None] * (1 / (1 + self._away(wavelengths) ** 2))

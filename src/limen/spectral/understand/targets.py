@@ -157,12 +157,11 @@ class MatchedFilter(_Detector):
         Returns:
             (...), of the channels' precision.
         """
-        mean, white, u = self._ready()
+        weights, bias = self.rule
         x = channels_of(frame, count=len(self.target))
-        weights = white @ u / (u @ u)
         if x.dtype == np.float64:
-            return np.asarray(x @ weights - mean @ weights)
-        return in_blocks(x, lambda rows: (rows - mean) @ weights, dtype=x.dtype)
+            return np.asarray(x @ weights + bias)
+        return in_blocks(x, lambda rows: rows @ weights + bias, dtype=x.dtype)
 
 
 class ACE(_Detector):
