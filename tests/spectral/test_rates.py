@@ -65,7 +65,7 @@ def test_the_table_prints_what_is_claimed_beside_what_is_read():
     told = {row[0]: float(row[1].replace(",", "")) for row in found.rows}
     assert told["nominal"] == pytest.approx(1203.24096)
     assert told["readout"] == pytest.approx(2.94912)
-    assert found.protocol.startswith("A camera. reconstructed by us")
+    assert found.protocol.startswith("A camera; reconstructed by us")
 
 
 def test_a_ledger_survives_its_own_record():

@@ -96,7 +96,7 @@ class Rates:
             value = getattr(self, name)
             if value is not None:
                 rows.append([name, f"{value / 1e9:,.5f}", value / self.readout, counted])
-        said = ". ".join(part for part in (protocol, self.note) if part)
+        said = "; ".join(part for part in (protocol, self.note) if part)
         return Table(
             ["rate", "Gb/s", "times the read-out", "counts"], rows, title="Rates of one camera",
             protocol=said,
